@@ -1,0 +1,194 @@
+"""The connectome: which weights exist, and whether each excites (+1) or inhibits (-1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Connectome", "Overlap", "Provenance"]
+
+WEIGHT_MAGNITUDE = 0.02  # a surviving weight is reset to +0.02 or -0.02 (Kotar & Tuckute 2025, section 2.1.2)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a connectome comes from.
+
+    Args:
+        generation: the generation that left it; None where no generation did, as for a random one.
+        seed: seed of the run, or of the random draw.
+        step: optimizer steps since generation 0 began.
+        data: fingerprint of the token shards the generations were trained on.
+        tokenizer: name of the tokenizer of those shards.
+        note: anything else, for example which connectome a random one was drawn to match.
+    """
+
+    generation: int | None = None
+    seed: int | None = None
+    step: int | None = None
+    data: str = ""
+    tokenizer: str = ""
+    note: str = ""
+
+
+class Overlap(NamedTuple):
+    """How two connectomes of one architecture agree.
+
+    Args:
+        shared: weights that exist in both.
+        jaccard: shared weights over weights that exist in either.
+        sign_agreement: share of the shared weights that have the same sign; nan where none is shared.
+        expected_shared: shared weights expected by chance at the same per-matrix densities.
+    """
+
+    shared: int
+    jaccard: float
+    sign_agreement: float
+    expected_shared: float
+
+
+@dataclass(frozen=True, eq=False)
+class Connectome:
+    """One ternary matrix per weight matrix: +1 excitatory, -1 inhibitory, 0 absent.
+
+    Args:
+        matrices: int8 tensors of shape `(out_features, in_features)` with values -1, 0 and 1, by parameter name. A
+            tied weight stands in it once.
+        architecture: the numbers of the network that it fits, for example `n_layer`.
+        provenance: where it comes from.
+
+    Raises:
+        ValueError: for no matrix at all, or one that is not a two-dimensional, non-empty int8 tensor of -1, 0 and 1.
+    """
+
+    matrices: Mapping[str, Tensor]
+    architecture: Mapping[str, int | bool] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def __post_init__(self) -> None:
+        if not self.matrices:
+            raise ValueError("a connectome needs at least one matrix, found none")
+        for name, matrix in self.matrices.items():
+            if matrix.dtype != torch.int8 or matrix.dim() != 2 or matrix.numel() == 0:
+                raise ValueError(
+                    f"{name}: expected a non-empty int8 matrix, found {matrix.dtype} of shape {tuple(matrix.shape)}"
+                )
+            if matrix.min() < -1 or matrix.max() > 1:
+                raise ValueError(f"{name}: expected values -1, 0 and 1, found {matrix.min()} to {matrix.max()}")
+        frozen = {name: matrix.cpu().contiguous() for name, matrix in self.matrices.items()}
+        object.__setattr__(self, "matrices", MappingProxyType(frozen))
+        object.__setattr__(self, "architecture", MappingProxyType(dict(self.architecture)))
+
+    @classmethod
+    def from_weights(
+        cls,
+        weights: Mapping[str, Tensor],
+        masks: Mapping[str, Tensor],
+        *,
+        architecture: Mapping[str, int | bool] | None = None,
+        provenance: Provenance | None = None,
+    ) -> "Connectome":
+        """Signs of the weights that the masks keep. An exact zero counts as excitatory.
+
+        Args:
+            weights: trained matrices by parameter name.
+            masks: bool, the same names and shapes; True where a weight survives.
+            architecture: see `Connectome`.
+            provenance: see `Connectome`.
+        """
+        if weights.keys() != masks.keys():
+            raise ValueError(f"weights and masks differ in names: {sorted(weights.keys() ^ masks.keys())}")
+        matrices = {}
+        for name, weight in weights.items():
+            mask = masks[name].to(weight.device)
+            signs = torch.where(weight < 0, -1, 1).to(torch.int8)
+            matrices[name] = signs * mask.to(torch.int8)
+        return cls(matrices, architecture or {}, provenance or Provenance())
+
+    def random_like(self, seed: int) -> "Connectome":
+        """As many weights in every matrix as here, at random positions with random signs: the paper's control.
+
+        Each matrix draws from its own generator, seeded with (seed, index of the matrix in order of name), on the CPU:
+        the same draw on every machine.
+        """
+        matrices = {}
+        for index, (name, matrix) in enumerate(sorted(self.matrices.items())):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+            kept = int(matrix.count_nonzero())
+            positions = torch.randperm(matrix.numel(), generator=generator)[:kept]
+            signs = torch.randint(0, 2, (kept,), generator=generator, dtype=torch.int8) * 2 - 1
+            random = torch.zeros(matrix.numel(), dtype=torch.int8)
+            random[positions] = signs
+            matrices[name] = random.view_as(matrix)
+        ordered = {name: matrices[name] for name in self.matrices}
+        origin = self.provenance
+        note = f"random control matched per matrix to generation {origin.generation} of seed {origin.seed}"
+        provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
+        return Connectome(ordered, self.architecture, provenance)
+
+    @property
+    def n_weights(self) -> int:
+        """Number of weights that could exist."""
+        return sum(matrix.numel() for matrix in self.matrices.values())
+
+    @property
+    def n_kept(self) -> int:
+        """Number of weights that exist."""
+        return sum(int(matrix.count_nonzero()) for matrix in self.matrices.values())
+
+    @property
+    def density(self) -> float:
+        """Share of the weights that exist, over all matrices together."""
+        return self.n_kept / self.n_weights
+
+    @property
+    def densities(self) -> dict[str, float]:
+        """Share of the weights that exist, by matrix."""
+        return {name: int(matrix.count_nonzero()) / matrix.numel() for name, matrix in self.matrices.items()}
+
+    @property
+    def excitatory_share(self) -> float:
+        """Share of the existing weights that are excitatory; nan where none exists."""
+        positive = sum(int((matrix > 0).sum()) for matrix in self.matrices.values())
+        return positive / self.n_kept if self.n_kept else float("nan")
+
+    def masks(self) -> dict[str, Tensor]:
+        """Bool matrices, True where a weight exists, by parameter name."""
+        return {name: matrix != 0 for name, matrix in self.matrices.items()}
+
+    def weights(self, magnitude: float = WEIGHT_MAGNITUDE) -> dict[str, Tensor]:
+        """Float32 matrices of +magnitude, -magnitude and 0 by parameter name: the start of the next generation."""
+        return {name: matrix.to(torch.float32) * magnitude for name, matrix in self.matrices.items()}
+
+    def overlap(self, other: "Connectome") -> Overlap:
+        """Agreement with another connectome of the same architecture.
+
+        Raises:
+            ValueError: if names or shapes of the matrices differ.
+        """
+        self.check_fits({name: tuple(matrix.shape) for name, matrix in other.matrices.items()}, "the other connectome")
+        shared = either = same = 0
+        expected = 0.0
+        for name, mine in self.matrices.items():
+            theirs = other.matrices[name]
+            both = (mine != 0) & (theirs != 0)
+            shared += int(both.sum())
+            either += int(((mine != 0) | (theirs != 0)).sum())
+            same += int((mine == theirs)[both].sum())
+            expected += int(mine.count_nonzero()) * int(theirs.count_nonzero()) / mine.numel()
+        return Overlap(shared, shared / either if either else 1.0, same / shared if shared else float("nan"), expected)
+
+    def check_fits(self, shapes: Mapping[str, tuple[int, ...]], owner: str = "the model") -> None:
+        """Raise ValueError naming the first matrices that `shapes` (by parameter name) and this connectome do not share."""
+        here = {name: tuple(matrix.shape) for name, matrix in self.matrices.items()}
+        if here == dict(shapes):
+            return
+        differing = sorted(name for name in here.keys() | shapes.keys() if here.get(name) != shapes.get(name))
+        found = "; ".join(f"{name}: {here.get(name)} here, {shapes.get(name)} in {owner}" for name in differing[:3])
+        raise ValueError(
+            f"the connectome is of another architecture than {owner}: {len(differing)} matrices differ ({found}). "
+            f"It was made for {dict(self.architecture)}"
+        )
