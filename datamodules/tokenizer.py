@@ -4,9 +4,12 @@ import hashlib
 
 import tiktoken
 
-__all__ = ["TOKENIZERS", "fingerprint", "get_tokenizer"]
+__all__ = ["FINGERPRINTS", "fingerprint", "get_tokenizer"]
 
-TOKENIZERS = ("gpt2", "bytes")
+FINGERPRINTS = {  # of the tokenizers known here, by name
+    "gpt2": "dd78f5e913d373f09524bf651c398e75344417a3cf077b19eb581972a7a9cefd",
+    "bytes": "2983276124923ecbee53b3d0d39bb076e9f2936abd78c206cbabb5bddc9c4eec",
+}
 
 
 def get_tokenizer(name: str) -> tiktoken.Encoding:
@@ -19,7 +22,7 @@ def get_tokenizer(name: str) -> tiktoken.Encoding:
     if name == "bytes":
         return _bytes_encoding()
     if name != "gpt2":
-        raise ValueError(f"no tokenizer is called {name!r}; known are {', '.join(TOKENIZERS)}")
+        raise ValueError(f"no tokenizer is called {name!r}; known are {', '.join(FINGERPRINTS)}")
     try:
         return tiktoken.get_encoding(name)
     except (OSError, ValueError) as error:  # requests' errors are OSErrors; a damaged cache file is a ValueError

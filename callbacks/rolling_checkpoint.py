@@ -1,0 +1,102 @@
+"""Full checkpoints of a run, always at an optimizer-step boundary, always after the validation of that step."""
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from callbacks import stop_signal
+from callbacks.run_folder import RunFolder
+from callbacks.sparse_training import SparseTraining
+
+__all__ = ["RollingCheckpoint"]
+
+
+class RollingCheckpoint(Checkpoint):
+    """Writes `checkpoints/step_<s>.ckpt` and keeps the last few.
+
+    A step is saved if it is a multiple of `every`, the end of a generation or of the run, or the first after a signal
+    (SIGUSR1 or SIGTERM) asked to stop; then all ranks leave together with exit code 0. Where a validation is due at that
+    step it comes first, since a resumed run never runs the validation of the step it starts from.
+
+    Args:
+        every: optimizer steps between two checkpoints.
+        keep: number of checkpoints kept.
+    """
+
+    def __init__(self, *, every: int = 1000, keep: int = 3) -> None:
+        if every < 1 or keep < 1:
+            raise ValueError(f"expected positive numbers, found every={every}, keep={keep}")
+        self.every = every
+        self.keep = keep
+        self.seen = 0
+        self.due = False
+        self.leave = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count from where the run stands. Lightning has put its SIGTERM handler over ours: take it back."""
+        self.seen = trainer.global_step
+        stop_signal.install()
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+        """Leave, if the checkpoint for it was written."""
+        if self.leave:
+            trainer.strategy.barrier("leave")
+            raise SystemExit(0)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save after an optimizer step that is due, or leave that to the end of its validation."""
+        step = trainer.global_step
+        if step == self.seen:  # inside an accumulation window
+            return
+        self.seen = step
+        self.leave = self._asked_to_stop(trainer)
+        self.due = self.leave or step % self.every == 0 or step == trainer.max_steps or self._generation_ends(trainer)
+        if self.due and not self._validates_now(trainer):
+            self.save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save a step that is due and now validated."""
+        if trainer.state.fn == "fit" and self.due:
+            self.save(trainer)
+
+    def save(self, trainer: L.Trainer) -> None:
+        """Write the checkpoint on all ranks together, then remove the oldest ones."""
+        self.due = False
+        trainer.lightning_module.raise_if_not_finite()
+        folder = RunFolder(trainer.default_root_dir)
+        for logger in trainer.loggers:
+            logger.save()  # what was logged up to this step must not be younger than the checkpoint
+        path = folder.checkpoint(trainer.global_step)
+        try:
+            trainer.save_checkpoint(path, weights_only=False)
+        except OSError as error:
+            older = folder.newest_checkpoint()
+            raise OSError(
+                f"could not write {path}: {error.strerror or error}. "
+                + (f"{older} is whole; make room and start the same command again" if older else "Make room and start again")
+            ) from error
+        if trainer.is_global_zero:
+            for old in list(folder.checkpoints().values())[self.keep :]:
+                old.unlink()
+
+    def _asked_to_stop(self, trainer: L.Trainer) -> bool:
+        """Whether any rank was; several ranks ask each other at log steps only, to spare the synchronisation."""
+        if trainer.world_size == 1:
+            return stop_signal.asked()
+        if trainer.global_step % trainer.log_every_n_steps:
+            return False
+        return bool(trainer.strategy.reduce_boolean_decision(stop_signal.asked(), all=False))
+
+    @staticmethod
+    def _generation_ends(trainer: L.Trainer) -> bool:
+        wirings = [callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)]
+        return any(trainer.global_step % wiring.steps_per_generation == 0 for wiring in wirings)
+
+    @staticmethod
+    def _validates_now(trainer: L.Trainer) -> bool:
+        if not trainer.enable_validation:
+            return False
+        return trainer.global_step * trainer.accumulate_grad_batches % trainer.val_check_batch == 0

@@ -1,0 +1,69 @@
+"""The configuration of a run, kept in its folder; a resumed run must be the same experiment."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connectome.atomic_file import atomic_file
+
+__all__ = ["RunConfig"]
+
+# What may differ from one start of a run to the next without making it another experiment.
+FREE = (
+    "checkpoint.",
+    "data.folder",
+    "data.micro_batch_size",
+    "generation",
+    "generations",
+    "keep.",
+    "model.checkpoint",
+    "model.compile",
+    "parent",
+    "run",
+    "trainer.",
+)
+FIXED_TRAINER = ("trainer.precision", "trainer.gradient_clip_val")
+
+
+class RunConfig:
+    """`config.yaml` of a run folder.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def settle(self, config: Mapping[str, Any], *, write: bool) -> None:
+        """Compare `config` with that of the run's earlier starts, then keep it.
+
+        Raises:
+            ValueError: if it would make the run another experiment; the message says what differs.
+        """
+        if self.path.is_file():
+            old, new = dict(_flat(yaml.safe_load(self.path.read_text()))), dict(_flat(config))
+            differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and _matters(key)]
+            if differing:
+                changes = "; ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in differing)
+                raise ValueError(
+                    f"{self.path.parent} holds a run with another configuration ({changes}): give the same options as "
+                    "before, or another folder with --run"
+                )
+        if write:
+            with atomic_file(self.path) as file:
+                file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())
+
+
+def _matters(key: str) -> bool:
+    return key in FIXED_TRAINER or not key.startswith(FREE)
+
+
+def _flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from _flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, config

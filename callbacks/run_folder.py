@@ -1,0 +1,94 @@
+"""The folder of a run, the same for one long fit and for a chain of cluster tasks."""
+
+import zipfile
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_warn
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """Where a run keeps what.
+
+        config.yaml  run.lock  records.jsonl
+        checkpoints/step_<s>.ckpt        everything needed to go on, the last few
+        generations/<g>.safetensors      trained weights at the end of generation g: the last file that it writes
+        final.safetensors                the same at the end of an inner run
+        connectomes/generation_<g>.connectome
+        snapshots/<s>.safetensors        weights only, at the steps asked for
+        tensorboard/
+
+    Args:
+        root: the folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    @property
+    def records(self) -> Path:
+        """Results, one JSON object a line."""
+        return self.root / "records.jsonl"
+
+    @property
+    def final(self) -> Path:
+        """Trained weights at the end of an inner run."""
+        return self.root / "final.safetensors"
+
+    def checkpoint(self, step: int) -> Path:
+        """Full training state after `step` optimizer steps."""
+        return self.root / "checkpoints" / f"step_{step:08d}.ckpt"
+
+    def connectome(self, generation: int) -> Path:
+        """What `generation` leaves to the next."""
+        return self.root / "connectomes" / f"generation_{generation}.connectome"
+
+    def kept(self, generation: int) -> Path:
+        """Trained weights at the end of `generation`."""
+        return self.root / "generations" / f"{generation}.safetensors"
+
+    def snapshot(self, step: int) -> Path:
+        """Weights only, after `step` optimizer steps, for evaluation along training."""
+        return self.root / "snapshots" / f"{step:08d}.safetensors"
+
+    def checkpoints(self) -> dict[int, Path]:
+        """Checkpoints that are there, by step, the newest first."""
+        found = {self.step_of(path): path for path in (self.root / "checkpoints").glob("step_*.ckpt")}
+        return dict(sorted(found.items(), reverse=True))
+
+    @staticmethod
+    def step_of(checkpoint: Path) -> int:
+        """Optimizer steps done in a checkpoint, by its name."""
+        return int(checkpoint.stem.removeprefix("step_"))
+
+    def refuse_foreign_checkpoints(self) -> None:
+        """Raise FileExistsError where a file lies that Lightning would load unasked, in place of ours, under SLURM."""
+        foreign = sorted(self.root.glob("hpc_ckpt_*"))
+        if foreign:
+            raise FileExistsError(
+                f"{foreign[0]} would silently win over the run's own checkpoints under SLURM: move it elsewhere"
+            )
+
+    def newest_checkpoint(self, most: int | None = None) -> Path | None:
+        """The newest undamaged checkpoint of at most `most` steps; None where there is none.
+
+        Every byte is read once against the archive's checksums. A damaged file is warned about, and left.
+        """
+        for step, path in self.checkpoints().items():
+            if most is not None and step > most:
+                continue
+            damage = _damage(path)
+            if damage is None:
+                return path
+            rank_zero_warn(f"{path} is damaged ({damage}); the checkpoint before it is used")
+        return None
+
+
+def _damage(path: Path) -> str | None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (OSError, zipfile.BadZipFile, EOFError) as error:
+        return str(error)
+    return f"checksum of {broken}" if broken else None

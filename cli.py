@@ -1,0 +1,77 @@
+#!/usr/bin/env python
+"""One door to everything: `python cli.py VERB --help`.
+
+    fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
+    validate   next-token loss of a checkpoint, snapshot or kept generation
+    prepare    text -> token shards
+"""
+
+from callbacks import stop_signal
+
+stop_signal.install()  # before torch is imported: a signal in those seconds must not kill the process
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def prepare(args: Sequence[str]) -> None:
+    """Text -> token shards."""
+    from jsonargparse import auto_cli
+
+    from datamodules.prepare import prepare
+
+    auto_cli(prepare, args=list(args), as_positional=False)
+
+
+def train(args: Sequence[str]) -> None:
+    """LightningCLI: the verbs fit and validate."""
+    from training import TrainingCLI
+
+    TrainingCLI(args)
+
+
+VERBS: dict[str, Callable[[Sequence[str]], None]] = {
+    "fit": lambda args: train(["fit", *args]),
+    "validate": lambda args: train(["validate", *args]),
+    "prepare": prepare,
+}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one verb; what a person did wrong ends in one message without a traceback.
+
+    Args:
+        args: words of the command line; those of the process if left out.
+
+    Returns:
+        The exit status.
+    """
+    verb, *rest = list(sys.argv[1:] if args is None else args) or ["--help"]
+    if verb in ("-h", "--help"):
+        print(__doc__)
+        return 0
+    if verb not in VERBS:
+        print(f"error: there is no verb {verb!r}; known: {', '.join(VERBS)}", file=sys.stderr)
+        return 2
+    try:
+        VERBS[verb](rest)
+    except (ValueError, OSError, RuntimeError) as error:
+        if os.environ.get("CONNECTOMES_TRACEBACK") or not _raised_here(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether the project itself raised it, and not a library in which something unforeseen went wrong."""
+    home = Path(__file__).resolve().parent
+    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename).resolve()
+    return raised_in.is_relative_to(home) and "site-packages" not in raised_in.parts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

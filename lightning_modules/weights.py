@@ -1,0 +1,107 @@
+"""Weights of a GPT on disk: written as safetensors, read from that or from a Lightning checkpoint. Nothing is unpickled."""
+
+import json
+import pickle
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from connectome.atomic_file import atomic_file
+from lightning_modules.gpt import GPT, GPTConfig
+
+__all__ = ["CheckpointError", "Weights", "read_checkpoint", "read_weights", "write_weights"]
+
+FORMAT = "model-connectomes/weights/1"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, hostile or foreign; the message says which and what to do."""
+
+
+class Weights(NamedTuple):
+    """What a file says about a model.
+
+    Args:
+        config: shape of the network.
+        tensors: matrices by parameter name of `GPT`; a tied head is left out.
+        record: what else is known, for example `step`, `generation`, `seed`, `tokenizer`, `validation_loss`.
+    """
+
+    config: GPTConfig
+    tensors: dict[str, Tensor]
+    record: dict[str, Any]
+
+
+def write_weights(path: str | Path, net: GPT, record: dict[str, Any]) -> None:
+    """Write the matrices of `net` as one safetensors file, atomically, with its shape and `record` as metadata."""
+    tensors = {name: matrix.detach().cpu().contiguous() for name, matrix in net.named_parameters()}
+    about = {"format": FORMAT, "gpt": json.dumps(asdict(net.config)), "record": json.dumps(record, sort_keys=True)}
+    content = save(tensors, metadata=about)
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Content of a Lightning checkpoint; only tensors and plain values are accepted.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is damaged, or a pickle that wants to run code.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is refused: it holds more than tensors and plain values, or is not a checkpoint at all "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is truncated or damaged ({str(error).splitlines()[0]}); use an earlier one") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected the dictionary of a Lightning checkpoint")
+    return content
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Weights of a model from `.safetensors` that `write_weights` wrote, or from a Lightning checkpoint of a run.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        CheckpointError: if it is damaged, hostile, or not one of a GPT of this project.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, generations/*.safetensors or snapshots/*.safetensors"
+        )
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    content = read_checkpoint(path)
+    if "gpt" not in content or "state_dict" not in content:
+        raise CheckpointError(f"{path} is not a checkpoint of this project's LanguageModel: it names no GPT shape")
+    config = GPTConfig.from_dict(content["gpt"])
+    prefix = "net."
+    tensors = {name.removeprefix(prefix): t for name, t in content["state_dict"].items() if name.startswith(prefix)}
+    if config.tied_embeddings:
+        tensors.pop("lm_head.weight", None)
+    return Weights(config, tensors, {"step": content["global_step"], **content.get("record", {})})
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            if about.get("format") != FORMAT:
+                raise CheckpointError(f"{path} has no metadata of this project: expected format {FORMAT!r}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        return Weights(GPTConfig.from_dict(json.loads(about["gpt"])), tensors, json.loads(about["record"]))
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{path} is truncated or damaged: {error}; copy it again") from error

@@ -1,0 +1,163 @@
+"""The LightningCLI behind the verbs fit and validate: options, defaults, and where a run goes on."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities import rank_zero_info
+
+from callbacks.checkpoint_io import AtomicCheckpointIO
+from callbacks.keep_weights import KeepWeights
+from callbacks.progress_line import ProgressLine
+from callbacks.rolling_checkpoint import RollingCheckpoint
+from callbacks.run_config import RunConfig
+from callbacks.run_folder import RunFolder
+from callbacks.run_lock import RunLock
+from callbacks.run_logger import RunLogger
+from callbacks.sparse_training import SparseTraining
+from callbacks.throughput import Throughput
+from datamodules.fineweb import FineWeb
+from lightning_modules.language_model import LanguageModel
+
+__all__ = ["TrainingCLI"]
+
+
+class TrainingCLI(LightningCLI):
+    """`fit` and `validate` of a `LanguageModel` on `FineWeb`.
+
+    Args:
+        args: words of the command line, the verb first.
+    """
+
+    def __init__(self, args: Sequence[str]) -> None:
+        self.verb = args[0]
+        super().__init__(
+            LanguageModel,
+            FineWeb,
+            save_config_callback=None,  # RunConfig does it, into the run folder
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            trainer_defaults={
+                "max_epochs": -1,
+                "check_val_every_n_epoch": None,
+                "gradient_clip_val": 1.0,
+                "precision": "bf16-mixed",
+                "num_sanity_val_steps": 0,
+                "log_every_n_steps": 10,
+                "use_distributed_sampler": False,
+                "enable_model_summary": False,
+            },
+            parser_kwargs={"prog": "cli.py"},
+            args=list(args),
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The verbs; a run finds its checkpoint itself, and an evaluation takes --model.checkpoint."""
+        return {
+            "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule", "ckpt_path", "weights_only"},
+            "validate": {"model", "dataloaders", "datamodule", "weights_only"},
+        }
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options of a run, and one source of truth for what several classes need."""
+        parser.add_argument(
+            "--run",
+            type=str,
+            default="runs/{arm}/seed_{seed}",
+            help="Run folder: checkpoints, connectomes and curves lie in it; the same command goes on from there. "
+            "{seed} and {arm} are filled in.",
+        )
+        parser.add_argument(
+            "--generations",
+            type=int,
+            default=1,
+            help="Generations from 0 on: 6 in the paper's outer loop; an inner loop counts as one.",
+        )
+        parser.add_argument("--steps_per_generation", type=int, default=7000, help="Optimizer steps of a generation.")
+        parser.add_argument(
+            "--generation",
+            type=int | None,  # type: ignore[arg-type]
+            default=None,
+            help="Run this one generation only, from where its parent in the run folder ended.",
+        )
+        parser.add_lightning_class_args(SparseTraining, "wiring", subclass_mode=True, required=False)
+        parser.add_lightning_class_args(RollingCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(KeepWeights, "keep")
+        parser.link_arguments("steps_per_generation", "model.steps_per_generation")
+        parser.link_arguments("steps_per_generation", "data.steps_per_generation")
+        parser.link_arguments("steps_per_generation", "wiring.init_args.steps_per_generation")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "wiring.init_args.seed")
+        parser.link_arguments(
+            "model", "data.block_size", compute_fn=lambda model: model.config.block_size, apply_on="instantiate"
+        )
+
+    def before_instantiate_classes(self) -> None:
+        """Fill in the run folder and how far the run goes."""
+        torch.set_float32_matmul_precision("high")
+        config = self.config[self.verb]
+        if self.verb == "validate":
+            if config.get("ckpt_path") or not config.model.checkpoint:
+                raise ValueError("name what to validate with --model.checkpoint (a .ckpt or .safetensors), not --ckpt_path")
+            return
+        wiring = config.wiring.init_args if config.wiring else Namespace()
+        config.run = config.run.format(seed=config.seed_everything, arm=wiring.get("arm", "outer"))
+        if config.trainer.fast_dev_run:
+            config.run = tempfile.mkdtemp(prefix="fast_dev_run_")
+        if wiring.get("connectome"):
+            wiring.connectome = wiring.connectome.format(seed=config.seed_everything)
+        config.trainer.default_root_dir = config.run
+        if config.trainer.max_steps == -1:
+            last = config.generations if config.generation is None else config.generation + 1
+            config.trainer.max_steps = config.steps_per_generation * last
+
+    def instantiate_trainer(self, **kwargs: Any) -> Any:
+        """Add what every run has: its logger, its checkpoint reader, throughput and progress."""
+        config = self.config[self.verb]
+        settings = self._get(self.config_init, "trainer")
+        environment = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+        settings["plugins"] = [*(settings.get("plugins") or []), AtomicCheckpointIO(), *environment]
+        settings["callbacks"] = [*(settings.get("callbacks") or []), Throughput(), ProgressLine()]
+        if self.verb == "validate":
+            settings["logger"] = False
+        elif settings["logger"] is None:
+            settings["logger"] = RunLogger(
+                f"{config.run}/tensorboard",
+                steps_per_generation=config.steps_per_generation,
+                tokens_per_step=config.data.batch_size * self.model.config.block_size,
+                single=config.generations == 1,
+            )
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self, model: LanguageModel, datamodule: FineWeb) -> None:
+        """Train from where the run folder stands: afresh, from its newest good checkpoint, or not at all if finished."""
+        config = self.config[self.verb]
+        folder = RunFolder(config.run)
+        with RunLock(folder) if self.trainer.is_global_zero else nullcontext():
+            folder.refuse_foreign_checkpoints()
+            RunConfig(folder.root / "config.yaml").settle(self.config_dump, write=self.trainer.is_global_zero)
+            checkpoint = self._starting_point(folder)
+            self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+
+    def validate(self, model: LanguageModel, datamodule: FineWeb, **_: Any) -> None:
+        """Next-token loss on the validation part: its beginning, and all of it."""
+        self.trainer.validate(model, datamodule=datamodule)
+
+    def _starting_point(self, folder: RunFolder) -> str | None:
+        config = self.config[self.verb]
+        checkpoint = folder.newest_checkpoint(most=self.trainer.max_steps)
+        first = config.steps_per_generation * (config.generation or 0)
+        if first and (checkpoint is None or folder.step_of(checkpoint) < first):
+            raise FileNotFoundError(
+                f"generation {config.generation} begins where its parent ended, at step {first:,}, and {folder.root} has no "
+                f"checkpoint of that step or later: run --generation {config.generation - 1} first"
+            )
+        if checkpoint is not None:
+            rank_zero_info(f"going on from {checkpoint}")
+        return str(checkpoint) if checkpoint else None
