@@ -2,6 +2,7 @@
 
 import sys
 from types import TracebackType
+from typing import Self
 
 from tqdm import tqdm
 
@@ -21,7 +22,7 @@ class EncodingProgress:
     """
 
     def __init__(self, goal: int | None, shard_tokens: int, source_bytes: int = 0) -> None:
-        self.goal, self.shard_tokens, self.source_bytes = goal, shard_tokens, source_bytes
+        self.goal, self.shard_tokens, self.source_bytes = (goal, shard_tokens, source_bytes)
         self.documents = self.bytes = 0
         self.bar = tqdm(
             total=goal,
@@ -32,7 +33,7 @@ class EncodingProgress:
             desc="tokenising",
         )
 
-    def __enter__(self) -> "EncodingProgress":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -49,7 +50,7 @@ class EncodingProgress:
         total = self.goal or round((self.bar.n + totals.tokens) * self.source_bytes / max(1, self.bytes))
         if total:
             self.bar.total = max(total, self.bar.n + totals.tokens)
-        shard, shards = 1 + int(self.bar.n // self.shard_tokens), -(-total // self.shard_tokens)
+        shard, shards = (1 + int(self.bar.n // self.shard_tokens), -(-total // self.shard_tokens))
         of = f" of {shards}" if shards else ""
         self.bar.set_postfix_str(f"{self.documents:,} documents, shard {shard}{of}", refresh=False)
         self.bar.update(totals.tokens)

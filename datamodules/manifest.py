@@ -7,14 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from connectome.atomic_file import atomic_file
-from datamodules.token_shards import ShardError, open_shard
+import numpy as np
 
-__all__ = ["Manifest", "Part", "ShardEntry", "describe_part"]
+from connectome.atomic_file import atomic_file
+from datamodules.token_shards import HEADER_BYTES, ShardError, open_shard
+
+__all__ = ["MANIFEST", "Manifest", "Part", "ShardEntry", "describe_part", "shard_entry"]
 
 MANIFEST = "manifest.json"
 SCANNED = ".largest_tokens.json"
 SAMPLE = 4096  # tokens at either end of a shard that enter the fingerprint
+PIECE_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,19 @@ class Manifest:
         documents: number of documents.
         shards: the shards in order.
         source: where the text came from, whatever is known: name, revision, configuration, licence.
+        tokenizer_fingerprint: SHA-256 of the tokenizer's pattern, ranks and special tokens; empty if not known.
     """
 
     tokenizer: str
     documents: int
     shards: tuple[ShardEntry, ...]
     source: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer_fingerprint: str = ""
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens in all shards."""
+        return sum(entry.tokens for entry in self.shards)
 
     @classmethod
     def read(cls, folder: str | Path) -> "Manifest | None":
@@ -61,7 +71,9 @@ class Manifest:
             shards = tuple(ShardEntry(**entry) for entry in content.pop("shards"))
             return cls(shards=shards, **content)
         except (KeyError, TypeError, ValueError) as error:
-            raise ShardError(f"{path} is not a manifest that this program wrote: {error}; prepare the folder again") from error
+            raise ShardError(
+                f"{path} is not a manifest that this program wrote: {error}; prepare the folder again"
+            ) from error
 
     def write(self, folder: str | Path) -> None:
         """Write `manifest.json` into `folder`, atomically."""
@@ -82,6 +94,22 @@ class Part:
     tokenizer: str
     largest_token: int
     fingerprint: str
+
+
+def shard_entry(path: Path) -> ShardEntry:
+    """Read one shard from end to end: its count, its largest token and its checksum. Holds 32 MiB of it at a time.
+
+    Raises:
+        ShardError: if it is no whole shard.
+    """
+    tokens, largest = open_shard(path).size, 0
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        digest.update(file.read(HEADER_BYTES))
+        while piece := file.read(PIECE_BYTES):
+            digest.update(piece)
+            largest = max(largest, int(np.frombuffer(piece, "<u2").max()))
+    return ShardEntry(path.name, tokens, largest, digest.hexdigest())
 
 
 def describe_part(paths: Sequence[Path], tokenizer: str = "gpt2") -> Part:
@@ -117,7 +145,10 @@ def _largest_tokens(paths: list[Path], manifest: Manifest | None) -> list[int]:
         return _scanned(paths)
     stated = {entry.file: entry for entry in manifest.shards}
     if {path.name for path in paths} != stated.keys():
-        missing, extra = sorted(stated.keys() - {p.name for p in paths}), sorted({p.name for p in paths} - stated.keys())
+        missing, extra = (
+            sorted(stated.keys() - {p.name for p in paths}),
+            sorted({p.name for p in paths} - stated.keys()),
+        )
         raise ShardError(
             f"{folder} and its manifest disagree: {missing or 'none'} missing, {extra or 'none'} not in it; "
             "prepare the folder again, or remove the manifest if the shards are right"

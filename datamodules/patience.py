@@ -30,6 +30,8 @@ def with_patience(action: Callable[[], Result], what: str, *, attempts: int = 6,
             if isinstance(error, ValueError) or getattr(error, "errno", None) == errno.ENOSPC:
                 raise
             wait = first_wait * 2 ** (attempt - 1)
-            log.warning("%s: %s: %s; attempt %d of %d in %g s", what, type(error).__name__, error, attempt + 1, attempts, wait)
+            log.warning(
+                "%s: %s: %s; attempt %d of %d in %g s", what, type(error).__name__, error, attempt + 1, attempts, wait
+            )
             time.sleep(wait)
     return action()

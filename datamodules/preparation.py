@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,12 @@ class Preparation:
         self._claim("source.json", self.request)
         self._refuse_other("sizes.json", self.cut)
         job = EncodingJob(self.source, self.tokenizer, self.work)
-        units = self.source.units() if task is None else self._share(task, tasks)
+        units: Iterable[Unit] = self.source.units() if task is None else self._share(task, tasks)
         goal = None if self.sizes["large"] == -1 else sum(self.sizes.values())
+        source_bytes = 0
         if goal is None:  # the whole source: its size is worth knowing
-            units = list(units)
-        source_bytes = sum(unit.size for unit in units) if goal is None else 0
+            units = listed = list(units)
+            source_bytes = sum(unit.size for unit in listed)
         with EncodingProgress(goal, self.shard_tokens, source_bytes) as progress:
             results = encode_units(job, units, workers=workers)
             done: dict[int, int] = {}
@@ -163,7 +164,9 @@ class Preparation:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise FileExistsError(f"another `prepare` is at work in {self.folder}; wait for it or end it") from error
+                raise FileExistsError(
+                    f"another `prepare` is at work in {self.folder}; wait for it or end it"
+                ) from error
             yield
 
     def _claim(self, name: str, content: Mapping[str, Any]) -> None:
@@ -213,4 +216,6 @@ class Preparation:
 
 
 def _differing(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    return "; ".join(f"{key}: {found.get(key)} there, {asked[key]} asked" for key in asked if found.get(key) != asked[key])
+    return "; ".join(
+        f"{key}: {found.get(key)} there, {asked[key]} asked" for key in asked if found.get(key) != asked[key]
+    )

@@ -1,24 +1,29 @@
 """Shards that somebody else tokenised, in llm.c's format: copied whole, no shard into two parts."""
 
 import logging
+import os
 import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from connectome.atomic_file import atomic_file
 from datamodules.documents import local_files
 from datamodules.manifest import Manifest, shard_entry
 from datamodules.parts import PARTS, PartName, SourceTooSmallError
+from datamodules.patience import with_patience
 from datamodules.recurring_texts import SEPARATORS, count_recurring, text_hashes
-from datamodules.token_shards import open_shard
-from datamodules.tokenizer import fingerprint, get_tokenizer
+from datamodules.token_shards import HEADER_BYTES, MAGIC, VERSION, ShardError, open_shard
+from datamodules.tokenizer import FINGERPRINTS
 
 __all__ = ["PretokenisedShards"]
 
 log = logging.getLogger(__name__)
+UNFINISHED = "unfinished"
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,20 @@ class PretokenisedShards:
         """
         request = {"name": self.name, "revision": self.revision, "sizes": dict(sizes)}
         homes = {part: self._home(folder, part, request) for part in PARTS if sizes[part]}
-        placed = {part: self._take(part, home, sizes, attempts) for part, home in homes.items()}
+        placed: dict[PartName, list[Path]] = {}
+        for part, files in self.assign(sizes, attempts=attempts).items():
+            placed[part] = [homes[part] / Path(file).name for file in files]
+            for file, path in zip(files, placed[part], strict=True):
+                if not path.exists():
+                    log.info("%s: fetching %s", part, file)
+                    with_patience(partial(_copy, file, path), file, attempts=attempts)
         texts = {part: text_hashes(paths, SEPARATORS[self.tokenizer]) for part, paths in placed.items()}
         recurring = count_recurring({part: hashes for part, (_, hashes) in texts.items()})
         for pair, count in recurring.items():
             if count:
-                log.warning("%s texts are in both %s: these shards were not divided by source document", f"{count:,}", pair)
+                log.warning(
+                    "%s texts are in both %s: these shards were not divided by source document", f"{count:,}", pair
+                )
         manifests: dict[PartName, Manifest] = {}
         for part, paths in placed.items():
             manifests[part] = Manifest(
@@ -88,8 +101,56 @@ class PretokenisedShards:
             )
         return folder / UNFINISHED / part
 
-    def _take(self, part: PartName, folder: Path, sizes: Mapping[PartName, int], attempts: int) -> list[Path]:
-        """Copy files of one part, in order, until they hold its size; those of the parts before it are left out."""
-        taken: list[Path] = []
-        tokens, size = 0, sizes[part]
-        for file in self._candidates(part):
+    def assign(self, sizes: Mapping[PartName, int], *, attempts: int = 6) -> dict[PartName, list[str]]:
+        """The files of each part; only their headers are read.
+
+        Raises:
+            SourceTooSmallError: if the files run out before a part is full.
+        """
+        training = [file for file in self.files if "val" not in Path(file).name]
+        validation = [file for file in self.files if file not in training] or training
+        files: dict[PartName, list[str]] = {}
+        for part in (part for part in PARTS if sizes[part]):
+            left, tokens, size = (validation if part == "validation" else training, 0, sizes[part])
+            files[part] = []
+            while left and (tokens < size or size == -1):
+                files[part].append(left.pop(0))
+                tokens += with_patience(partial(_count, files[part][-1]), files[part][-1], attempts=attempts)
+            if tokens < max(1, size):
+                raise SourceTooSmallError(
+                    f"the shards of {self.name} leave {tokens:,} tokens for {part}, asked for were {size:,}; "
+                    f"ask for less with --{part} {tokens}"
+                )
+        return files
+
+
+def _count(file: str) -> int:
+    """Tokens that a shard's header announces."""
+    import fsspec
+
+    with fsspec.open(file, "rb") as opened:
+        return _announced(opened.read(HEADER_BYTES), file)
+
+
+def _copy(file: str, path: Path) -> None:
+    """Copy one shard and check that it is whole."""
+    import fsspec
+
+    with fsspec.open(file, "rb") as there, atomic_file(path) as here:
+        shutil.copyfileobj(there, here, 1 << 20)
+        here.flush()
+        open_shard(here.name)
+
+
+def _announced(header: bytes, file: str) -> int:
+    """Number of tokens in a shard's header.
+
+    Raises:
+        ShardError: if the header is foreign.
+    """
+    magic, version, tokens = np.frombuffer(header[:12].ljust(12, b"\0"), "<i4").tolist()
+    if (magic, version) != (MAGIC, VERSION):
+        raise ShardError(
+            f"{file} is no token shard: its header starts with {[magic, version]}, not [{MAGIC}, {VERSION}]"
+        )
+    return int(tokens)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.parts import PartName
 from datamodules.token_shards import open_shard
 
 __all__ = ["SEPARATORS", "count_recurring", "text_hashes"]
@@ -31,7 +32,7 @@ def text_hashes(paths: Iterable[Path], separator: int) -> tuple[int, np.ndarray]
     return documents, np.sort(np.concatenate(hashes))
 
 
-def count_recurring(parts: Mapping[str, np.ndarray]) -> dict[str, int]:
+def count_recurring(parts: Mapping[PartName, np.ndarray]) -> dict[str, int]:
     """How many different texts each two parts share, by `first and second`."""
     names = list(parts)
     return {
