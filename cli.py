@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """One door to everything: `python cli.py VERB --help`.
 
-    fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
-    validate   next-token loss of a checkpoint, snapshot or kept generation
-    prepare    text -> token shards
+fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
+validate   next-token loss of a checkpoint, snapshot or kept generation
+prepare    text -> token shards
 """
 
 from callbacks import stop_signal

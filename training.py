@@ -1,5 +1,6 @@
 """The LightningCLI behind the verbs fit and validate: options, defaults, and where a run goes on."""
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -53,7 +54,7 @@ class TrainingCLI(LightningCLI):
                 "enable_model_summary": False,
             },
             parser_kwargs={"prog": "cli.py"},
-            args=list(args),
+            args=None if list(args) == sys.argv[1:] else list(args),  # Lightning warns where both are given
         )
 
     @staticmethod
@@ -82,7 +83,7 @@ class TrainingCLI(LightningCLI):
         parser.add_argument("--steps_per_generation", type=int, default=7000, help="Optimizer steps of a generation.")
         parser.add_argument(
             "--generation",
-            type=int | None,  # type: ignore[arg-type]
+            type=int | None,
             default=None,
             help="Run this one generation only, from where its parent in the run folder ended.",
         )
@@ -104,7 +105,9 @@ class TrainingCLI(LightningCLI):
         config = self.config[self.verb]
         if self.verb == "validate":
             if config.get("ckpt_path") or not config.model.checkpoint:
-                raise ValueError("name what to validate with --model.checkpoint (a .ckpt or .safetensors), not --ckpt_path")
+                raise ValueError(
+                    "name what to validate with --model.checkpoint (a .ckpt or .safetensors), not --ckpt_path"
+                )
             return
         wiring = config.wiring.init_args if config.wiring else Namespace()
         config.run = config.run.format(seed=config.seed_everything, arm=wiring.get("arm", "outer"))
@@ -136,7 +139,7 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def fit(self, model: LanguageModel, datamodule: FineWeb) -> None:
-        """Train from where the run folder stands: afresh, from its newest good checkpoint, or not at all if finished."""
+        """Train from where the run folder stands: afresh, or from its newest good checkpoint."""
         config = self.config[self.verb]
         folder = RunFolder(config.run)
         with RunLock(folder) if self.trainer.is_global_zero else nullcontext():
@@ -155,8 +158,8 @@ class TrainingCLI(LightningCLI):
         first = config.steps_per_generation * (config.generation or 0)
         if first and (checkpoint is None or folder.step_of(checkpoint) < first):
             raise FileNotFoundError(
-                f"generation {config.generation} begins where its parent ended, at step {first:,}, and {folder.root} has no "
-                f"checkpoint of that step or later: run --generation {config.generation - 1} first"
+                f"generation {config.generation} begins where its parent ended, at step {first:,}, and {folder.root} "
+                f"has no checkpoint of that step or later: run --generation {config.generation - 1} first"
             )
         if checkpoint is not None:
             rank_zero_info(f"going on from {checkpoint}")

@@ -17,7 +17,7 @@ class GenerationalPruning(SparseTraining):
     """At the end of each generation writes its connectome; at the start of the next prunes and resets to it.
 
     A generation has S steps. At step (g + 1) S the trained weights are still there: they are validated, saved and kept,
-    and `connectomes/generation_<g>.connectome` is written. The first micro-batch after it crosses into generation g + 1:
+    and `connectomes/generation_<g>.connectome` is written. The first micro-batch after it crosses into generation g+1:
     the `fraction` of the remaining weights that is smallest in magnitude becomes zero for good, each survivor becomes
     +0.02 or -0.02 by its sign, and the optimizer forgets. A checkpoint of step (g + 1) S therefore still belongs to
     generation g, and whoever resumes from it crosses again, alike. Every rank decides alike without communicating.
@@ -27,7 +27,7 @@ class GenerationalPruning(SparseTraining):
 
     Args:
         fraction: share of the remaining weights that a generation does not pass on.
-        scope: one threshold for each matrix (`layer-wise`), or one for all (`global`), which the paper reports as worse.
+        scope: one threshold for each matrix (`layer-wise`), or one for all (`global`), which the paper found worse.
         steps_per_generation: optimizer steps of a generation.
         seed: of the run; written into the connectomes.
     """
@@ -72,7 +72,9 @@ class GenerationalPruning(SparseTraining):
                 )
         super().on_fit_start(trainer, pl_module)
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Cross into the next generation where the step says so."""
         if trainer.global_step // self.steps_per_generation > self.generation:
             if trainer.global_step != (self.generation + 1) * self.steps_per_generation:

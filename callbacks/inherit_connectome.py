@@ -68,7 +68,9 @@ class InheritConnectome(SparseTraining):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Wire the model, unless a checkpoint brings its masks along."""
         if self.restored is not None and self.restored["arm"] != self.arm:
-            raise ValueError(f"the checkpoint is of the arm {self.restored['arm']}, not {self.arm}: use another run folder")
+            raise ValueError(
+                f"the checkpoint is of the arm {self.restored['arm']}, not {self.arm}: use another run folder"
+            )
         super().on_fit_start(trainer, pl_module)
         if self.restored is None and self.connectome is not None:
             self.inherit(self.connectome)

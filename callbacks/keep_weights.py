@@ -67,7 +67,9 @@ class KeepWeights(Checkpoint):
             return
         record = pl_module.record | {"step": step}
         model = {key: value for key, value in record.items() if not key.startswith("validation")}
-        losses = [(name, record[f"validation_{name}"]) for name in ("loss", "loss_full") if f"validation_{name}" in record]
+        losses = [
+            (name, record[f"validation_{name}"]) for name in ("loss", "loss_full") if f"validation_{name}" in record
+        ]
         add_records(
             RunFolder(trainer.default_root_dir).records,
             [

@@ -58,7 +58,9 @@ class ProgressLine(ProgressBar):
         parts = []
         wiring = next((callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)), None)
         if wiring is not None:
-            parts.append(" ".join(f"{key} {value}" for key, value in wiring.about().items() if key in ("generation", "arm")))
+            parts.append(
+                " ".join(f"{key} {value}" for key, value in wiring.about().items() if key in ("generation", "arm"))
+            )
         parts.append(f"step {step:,}/{trainer.max_steps:,}")
         seen = trainer.callback_metrics
         for name in ("train/loss", "validation/loss", "validation/loss_full"):

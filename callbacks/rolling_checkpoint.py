@@ -7,6 +7,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from callbacks import stop_signal
 from callbacks.run_folder import RunFolder
+from callbacks.run_logger import RunLogger
 from callbacks.sparse_training import SparseTraining
 
 __all__ = ["RollingCheckpoint"]
@@ -16,8 +17,8 @@ class RollingCheckpoint(Checkpoint):
     """Writes `checkpoints/step_<s>.ckpt` and keeps the last few.
 
     A step is saved if it is a multiple of `every`, the end of a generation or of the run, or the first after a signal
-    (SIGUSR1 or SIGTERM) asked to stop; then all ranks leave together with exit code 0. Where a validation is due at that
-    step it comes first, since a resumed run never runs the validation of the step it starts from.
+    (SIGUSR1 or SIGTERM) asked to stop; then all ranks leave together with exit code 0. If that step is validated, the
+    validation comes first, since a resumed run never runs the validation of the step it starts from.
 
     Args:
         every: optimizer steps between two checkpoints.
@@ -34,11 +35,19 @@ class RollingCheckpoint(Checkpoint):
         self.leave = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count from where the run stands. Lightning has put its SIGTERM handler over ours: take it back."""
+        """Count from where the run stands, and cut the curves back to it: what was lost will be logged again.
+
+        Lightning has put its SIGTERM handler over ours: take it back.
+        """
         self.seen = trainer.global_step
         stop_signal.install()
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.rewind(self.seen)
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """Leave, if the checkpoint for it was written."""
         if self.leave:
             trainer.strategy.barrier("leave")
@@ -76,7 +85,11 @@ class RollingCheckpoint(Checkpoint):
             older = folder.newest_checkpoint()
             raise OSError(
                 f"could not write {path}: {error.strerror or error}. "
-                + (f"{older} is whole; make room and start the same command again" if older else "Make room and start again")
+                + (
+                    f"{older} is whole; make room and start the same command again"
+                    if older
+                    else "Make room and start again"
+                )
             ) from error
         if trainer.is_global_zero:
             for old in list(folder.checkpoints().values())[self.keep :]:

@@ -45,7 +45,9 @@ class RunConfig:
         """
         if self.path.is_file():
             old, new = dict(_flat(yaml.safe_load(self.path.read_text()))), dict(_flat(config))
-            differing = [key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and _matters(key)]
+            differing = [
+                key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and _matters(key)
+            ]
             if differing:
                 changes = "; ".join(f"{key}: {old.get(key)} -> {new.get(key)}" for key in differing)
                 raise ValueError(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import DummyExperiment, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from callbacks.event_files import cut_events
@@ -14,8 +15,10 @@ WITHIN, BY_TOKENS = "within_generation/", "by_tokens/"
 
 
 class RunLogger(TensorBoardLogger):
-    """Writes each scalar at the optimizer steps since generation 0, as `within_generation/…` at the steps of its own
-    generation (1 to S), so that generations overlay, and as `by_tokens/…` at the tokens read.
+    """Writes each scalar three times, against three axes.
+
+    Under its own name at the optimizer steps since generation 0; as `within_generation/…` at the steps of its own
+    generation (1 to S), so that generations overlay; as `by_tokens/…` at the tokens read.
 
     Args:
         folder: where the runs lie; a generation's is `generation_<g>` in it.
@@ -30,6 +33,15 @@ class RunLogger(TensorBoardLogger):
         self.tokens_per_step = tokens_per_step
         self.single = single
         self.params: dict[str, Any] = {}
+        self._version: str = ""
+        self._experiment: Any = None  # no writer before the first point
+        self._opened = False
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The writer of the open run; none before the first point, though Lightning asks for one at the start."""
+        return super().experiment if self._opened else DummyExperiment()
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
@@ -56,6 +68,7 @@ class RunLogger(TensorBoardLogger):
             self._experiment.close()
             self._experiment = None
         self._version = version
+        self._opened = True
         if self.params:
             super().log_hyperparams(self.params)
 

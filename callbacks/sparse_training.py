@@ -19,11 +19,11 @@ SPARSE_UPDATES = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # a zer
 
 
 class SparseTraining(L.Callback):
-    """Multiplies the gradients by the masks once per optimizer step: after accumulation and all-reduce, before clipping.
+    """Multiplies gradients by masks once per optimizer step: after accumulation and all-reduce, before clipping.
 
-    For AdamW that is enough: a weight, its gradient and its moments that are zero stay zero, and the clipped norm is that
-    of the weights that exist. Masks are float32 tensors on the device, packed bits in a checkpoint; a tied weight is
-    listed once. Where no mask is set the callback does nothing.
+    For AdamW that is enough: a weight, its gradient and its moments that are zero stay zero, and the clipped norm is
+    that of the weights that exist. Masks are float32 tensors on the device and packed bits in a checkpoint; a tied
+    weight is listed once. Where no mask is set the callback does nothing.
 
     Args:
         steps_per_generation: optimizer steps of a generation.
@@ -97,7 +97,7 @@ class SparseTraining(L.Callback):
     ) -> None:
         """One multiplication of all gradients. Mixed dtypes would leave foreach's fast path, so masks are float32."""
         if self.masks:
-            torch._foreach_mul_([weight.grad for weight in self.weights], self.masks)
+            torch._foreach_mul_([weight.grad for weight in self.weights if weight.grad is not None], self.masks)
 
     def state_dict(self) -> dict[str, Any]:
         """Masks as packed bits, and the length of a generation."""
@@ -125,7 +125,7 @@ class SparseTraining(L.Callback):
 
 
 def check_updates_are_sparse(optimizer: torch.optim.Optimizer) -> None:
-    """Raise ValueError for an optimizer that moves weights whose gradients are zero, such as Muon, or AdamW with eps=0."""
+    """Raise ValueError for an optimizer that moves weights whose gradients are zero: Muon, or AdamW with eps=0."""
     if not isinstance(optimizer, SPARSE_UPDATES):
         known = ", ".join(kind.__name__ for kind in SPARSE_UPDATES)
         raise ValueError(

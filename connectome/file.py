@@ -1,4 +1,4 @@
-"""One connectome as one small, checked file. Reading it never unpickles and never trusts a length.
+r"""One connectome as one small, checked file. Reading it never unpickles and never trusts a length.
 
 Layout of version 1, little endian:
 
@@ -76,7 +76,9 @@ def load_connectome(path: str | Path) -> Connectome:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no connectome at {path}: a generation writes it at its end (connectomes/generation_<g>)")
+        raise FileNotFoundError(
+            f"no connectome at {path}: a generation writes it at its end (connectomes/generation_<g>)"
+        )
     content = path.read_bytes()
     if len(content) < FIXED.size + DIGEST_BYTES or not content.startswith(MAGIC):
         raise ConnectomeFileError(f"{path} is not a connectome file: it does not start with {MAGIC!r}")

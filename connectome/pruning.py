@@ -52,7 +52,7 @@ def prune_smallest(weights: Tensor, mask: Tensor, fraction: float) -> Tensor:
 def prune_smallest_globally(weights: Sequence[Tensor], masks: Sequence[Tensor], fraction: float) -> list[Tensor]:
     """`prune_smallest` over all matrices as one: one threshold for the whole network.
 
-    Ties fall in the order of the list, then in row-major order. The paper reports this variant as worse (section 2.1.2).
+    Ties fall in the order of the list, then in row-major order. The paper found it worse (section 2.1.2).
     """
     flat_weights = torch.cat([matrix.flatten() for matrix in weights])
     flat_masks = torch.cat([mask.flatten() for mask in masks])

@@ -182,7 +182,7 @@ class Connectome:
         return Overlap(shared, shared / either if either else 1.0, same / shared if shared else float("nan"), expected)
 
     def check_fits(self, shapes: Mapping[str, tuple[int, ...]], owner: str = "the model") -> None:
-        """Raise ValueError naming the first matrices that `shapes` (by parameter name) and this connectome do not share."""
+        """Raise ValueError naming the first matrices in which `shapes`, by parameter name, differ from these."""
         here = {name: tuple(matrix.shape) for name, matrix in self.matrices.items()}
         if here == dict(shapes):
             return

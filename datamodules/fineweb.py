@@ -79,8 +79,8 @@ class FineWeb(L.LightningDataModule):
         if stage == "fit":
             if trainer.accumulate_grad_batches != 1 or trainer.val_check_interval != 1.0:
                 raise ValueError(
-                    "trainer.accumulate_grad_batches and trainer.val_check_interval count micro-batches and follow from "
-                    "the batch: leave them out, and set --data.micro_batch_size and --data.validation_interval"
+                    "trainer.accumulate_grad_batches and trainer.val_check_interval count micro-batches and follow "
+                    "from the batch: leave them out, and set --data.micro_batch_size and --data.validation_interval"
                 )
             steps = accumulation(hp["batch_size"], hp["micro_batch_size"], trainer.world_size)
             trainer.accumulate_grad_batches = steps
@@ -88,7 +88,8 @@ class FineWeb(L.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What was read, and how it was divided, for whoever resumes."""
-        assert self.part is not None and self.trainer is not None
+        assert self.part is not None
+        assert self.trainer is not None
         return {
             "fingerprint": self.part.fingerprint,
             "world_size": self.trainer.world_size,
@@ -100,14 +101,14 @@ class FineWeb(L.LightningDataModule):
         now = self.state_dict()
         if state["fingerprint"] != now["fingerprint"]:
             raise ShardError(
-                f"the run was begun on shards with fingerprint {state['fingerprint']}, those in {self.hparams['folder']} "
-                f"have {now['fingerprint']}: give it the same data, or another --run folder"
+                f"the run was begun on shards with fingerprint {state['fingerprint']}, those in "
+                f"{self.hparams['folder']} have {now['fingerprint']}: give it the same data, or another --run folder"
             )
         if state != now:
             rank_zero_warn(
                 f"the checkpoint was written by {state['world_size']} ranks with micro-batches of "
-                f"{state['micro_batch_size']}, this run has {now['world_size']} with {now['micro_batch_size']}: it reads the "
-                "same sequences at every step, but sums are rounded otherwise, so the result is not equal bit for bit"
+                f"{state['micro_batch_size']}, this run has {now['world_size']} with {now['micro_batch_size']}: it "
+                "reads the same sequences at every step, but rounds sums otherwise: the result is not equal bit for bit"
             )
 
     def _check(self, parts: dict[str, Part]) -> Part:
@@ -123,8 +124,8 @@ class FineWeb(L.LightningDataModule):
         world = self.trainer.world_size if self.trainer else 1
         if hp["validation_tokens"] // hp["block_size"] < world:
             raise ValueError(
-                f"--data.validation_tokens {hp['validation_tokens']:,} is less than one window of {hp['block_size']} for "
-                f"each of {world} ranks"
+                f"--data.validation_tokens {hp['validation_tokens']:,} is less than one window of {hp['block_size']} "
+                f"for each of {world} ranks"
             )
         if "train" not in parts:
             return parts["validation"]
@@ -184,9 +185,11 @@ def accumulation(batch_size: int, micro_batch_size: int, world_size: int) -> int
     per_round = micro_batch_size * world_size
     if min(batch_size, micro_batch_size) < 1 or batch_size % per_round:
         fitting = [m for m in range(1, batch_size + 1) if batch_size % (m * world_size) == 0]
-        advice = f"--data.micro_batch_size may be {', '.join(map(str, fitting))}" if fitting else "change the batch or ranks"
+        advice = (
+            f"--data.micro_batch_size may be {', '.join(map(str, fitting))}" if fitting else "change the batch or ranks"
+        )
         raise ValueError(
-            f"a global batch of {batch_size} sequences does not divide: {world_size} ranks x {micro_batch_size} sequences = "
+            f"a global batch of {batch_size} sequences does not divide: {world_size} ranks x {micro_batch_size} = "
             f"{per_round}, and {batch_size} / {per_round} = {batch_size / max(per_round, 1):g}; {advice}"
         )
     return batch_size // per_round

@@ -38,7 +38,7 @@ def find_shards(folder: str | Path, part: str) -> list[Path]:
         state = "the folder is empty of them" if place.is_dir() else "there is no such folder"
         raise FileNotFoundError(
             f"no token shards match {pattern} ({state}); write them first, for example with "
-            f"`python cli.py prepare --folder {folder}`, or name them with --data.folder, --data.train, --data.validation"
+            f"`python cli.py prepare --folder {folder}`, or name them with --data.folder and --data.train"
         )
     return paths
 

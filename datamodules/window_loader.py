@@ -1,4 +1,4 @@
-"""Which windows are read at which step: a pure function of (seed, step), whatever the number of ranks (design: invariant 6)."""
+"""Which windows are read at which step: a pure function of (seed, step), whatever the number of ranks."""
 
 from collections.abc import Callable, Iterator
 

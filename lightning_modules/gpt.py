@@ -81,15 +81,10 @@ class GPT(nn.Module):
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
         self.config = config
-        self.transformer = nn.ModuleDict(
-            {
-                "wte": nn.Embedding(config.vocab_size, config.n_embd),
-                "h": nn.ModuleList(Block(config) for _ in range(config.n_layer)),
-            }
-        )
+        self.transformer = Trunk(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         if config.tied_embeddings:
-            self.lm_head.weight = self.transformer["wte"].weight
+            self.lm_head.weight = self.transformer.wte.weight
         for name, matrix in self.named_parameters():
             std = INIT_STD / (2 * config.n_layer) ** 0.5 if name.endswith("c_proj.weight") else INIT_STD
             nn.init.normal_(matrix, std=std)
@@ -104,14 +99,23 @@ class GPT(nn.Module):
             Shape `(B, T, C)`.
         """
         cos, sin = rotary_tables(tokens.shape[1], self.config.n_embd // self.config.n_head, tokens.device)
-        x = self.transformer["wte"](tokens)  # (B, T, C)
-        for block in self.transformer["h"]:
+        x = self.transformer.wte(tokens)  # (B, T, C)
+        for block in self.transformer.h:
             x = block(x, cos, sin)
         return rms_norm(x)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of the next token, shape `(B, T, V)`, for ids of shape `(B, T)`."""
         return self.lm_head(self.hidden(tokens))
+
+
+class Trunk(nn.Module):
+    """Embedding and blocks, under GPT-2's names."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.wte = nn.Embedding(config.vocab_size, config.n_embd)
+        self.h = nn.ModuleList(Block(config) for _ in range(config.n_layer))
 
 
 class Block(nn.Module):
@@ -158,7 +162,7 @@ class MLP(nn.Module):
 
 
 def rms_norm(x: Tensor) -> Tensor:
-    """x / sqrt(mean(x^2) + eps) over the last axis, in float32 (Zhang & Sennrich, 2019), without weights."""
+    """RMS norm without weights: x / sqrt(mean(x^2) + eps) over the last axis, in float32 (Zhang & Sennrich, 2019)."""
     return F.rms_norm(x.float(), (x.shape[-1],), eps=NORM_EPS).type_as(x)
 
 

@@ -108,15 +108,18 @@ class LanguageModel(L.LightningModule):
         part = getattr(getattr(self.trainer, "datamodule", None), "part", None)
         if part and part.largest_token >= self.config.vocab_size:
             raise ValueError(
-                f"the shards hold token id {part.largest_token}, the model's vocabulary has {self.config.vocab_size} rows: "
-                f"set --model.vocab_size to at least {part.largest_token + 1}, or use the shards of the right tokenizer"
+                f"the shards hold token id {part.largest_token}, the model's vocabulary has "
+                f"{self.config.vocab_size} rows: set --model.vocab_size "
+                f"to at least {part.largest_token + 1}, or use the shards of the right tokenizer"
             )
         known = self.record.get("tokenizer")
         if part and known and known != part.tokenizer:
-            raise ValueError(f"the model was trained on tokens of {known!r}, the shards hold tokens of {part.tokenizer!r}")
+            raise ValueError(
+                f"the model was trained on tokens of {known!r}, the shards hold tokens of {part.tokenizer!r}"
+            )
         if self.compile_blocks:
             self.compile_blocks = False
-            for block in self.net.transformer["h"]:
+            for block in self.net.transformer.h:
                 block.compile()
             self.next_token_loss = torch.compile(next_token_loss)
 
@@ -166,7 +169,9 @@ class LanguageModel(L.LightningModule):
     ) -> None:
         """Clip by norm, and keep the norm. Lightning 2.6 itself refuses this for fused AdamW under bf16-mixed."""
         if gradient_clip_algorithm not in (None, "norm"):
-            raise ValueError(f"gradients are clipped by norm here, found gradient_clip_algorithm={gradient_clip_algorithm!r}")
+            raise ValueError(
+                f"gradients are clipped by norm here, found gradient_clip_algorithm={gradient_clip_algorithm!r}"
+            )
         limit = float("inf") if gradient_clip_val is None else gradient_clip_val
         self.norm.copy_(torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit))
         finite = torch.isfinite(self.norm) & torch.isfinite(self.loss_sum)
@@ -174,7 +179,7 @@ class LanguageModel(L.LightningModule):
         self.first_bad_step.copy_(torch.where(new, self.trainer.global_step + 1, self.first_bad_step))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Update the weights, then log if it is due: before any callback saves a checkpoint, so that no point is lost."""
+        """Update, then log if it is due: before any callback saves a checkpoint, so that no point is lost."""
         super().optimizer_step(*args, **kwargs)
         step = self.trainer.global_step + 1
         if step % self.trainer.log_every_n_steps == 0:
@@ -253,5 +258,7 @@ class LanguageModel(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse a checkpoint of another shape; take over what it knows."""
         if checkpoint.get("gpt") != asdict(self.config):
-            raise ValueError(f"the checkpoint is of another architecture: {checkpoint.get('gpt')}, not {asdict(self.config)}")
+            raise ValueError(
+                f"the checkpoint is of another architecture: {checkpoint.get('gpt')}, not {asdict(self.config)}"
+            )
         self.record = dict(checkpoint["record"])

@@ -1,4 +1,4 @@
-"""Weights of a GPT on disk: written as safetensors, read from that or from a Lightning checkpoint. Nothing is unpickled."""
+"""Weights of a GPT on disk: written as safetensors, read from that or from a Lightning checkpoint, never unpickled."""
 
 import json
 import pickle
@@ -64,9 +64,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"({str(error).splitlines()[0]})"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is truncated or damaged ({str(error).splitlines()[0]}); use an earlier one") from error
+        raise CheckpointError(
+            f"{path} is truncated or damaged ({str(error).splitlines()[0]}); use an earlier one"
+        ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, expected the dictionary of a Lightning checkpoint")
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}, expected the dictionary of a Lightning checkpoint"
+        )
     return content
 
 
@@ -80,7 +84,8 @@ def read_weights(path: str | Path) -> Weights:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, generations/*.safetensors or snapshots/*.safetensors"
+            f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, "
+            "generations/*.safetensors or snapshots/*.safetensors"
         )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
