@@ -59,7 +59,7 @@ class Docstrings:
     def versions(self) -> dict[str, str]:
         """Version of every package found."""
         found = [name for name in self.packages if _root(name) is not None]
-        return {name: importlib.metadata.version(PACKAGES.get(name, name)) for name in found}
+        return {name: _version(PACKAGES.get(name, name)) for name in found}
 
     @cached_property
     def modules(self) -> list[Path]:
@@ -115,3 +115,10 @@ def _root(package: str) -> Path | None:
     spec = importlib.util.find_spec(package)
     places = list(spec.submodule_search_locations or []) if spec else []
     return Path(places[0]) if places else None
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

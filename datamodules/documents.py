@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -60,7 +60,7 @@ class Source(Protocol):
 
 
 def source_key(text: str, url: object = None) -> str:
-    """What decides a document's part: its address without a `#part-…` suffix, else its text without case and spacing."""
+    """What decides a document's part: its address without a last `#part-…`, else its text without case and spacing."""
     if isinstance(url, str) and url:
         return re.sub(r"#part-[^#]*$", "", url)
     return " ".join(text.split()).casefold()
@@ -126,7 +126,7 @@ class TextFiles:
         number = 0
         for file in self.files:
             size, groups = _lines_extent(file) if file.endswith(LINES) else _parquet_extent(file)
-            pieces = max(1, min(groups, round(size / UNIT_BYTES)))
+            pieces = min(groups, max(1, round(size / UNIT_BYTES)))
             for piece in range(pieces):
                 yield Unit(number, file, piece, pieces, size // pieces)
                 number += 1
@@ -142,11 +142,13 @@ class TextFiles:
         stream = _open_stream(unit.file)
         if unit.pieces > 1:
             stream = stream.shard(num_shards=unit.pieces, index=unit.piece, contiguous=True)
-        rows = _lines if unit.file.endswith(LINES) else _columns
+        rows = partial(_lines, encoding=_line_encoding(unit.file)) if unit.file.endswith(LINES) else _columns
         try:
             for table in stream.with_format("arrow").iter(batch_size=BATCH_ROWS):
                 yield rows(table)
-        except pa.ArrowException as error:
+        except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+            if self.remote and not isinstance(error, ValueError):
+                raise  # the network, which may come back
             raise ValueError(f"{unit.file} is damaged ({error}); fetch it again or leave it out") from error
 
 
@@ -160,10 +162,15 @@ def _open_stream(file: str) -> Any:
     """A `datasets.IterableDataset` over one file, with a shard per row group; JSON lines come as raw lines."""
     import datasets
 
-    if file.endswith(LINES):  # Latin-1 keeps every byte, so that one bad line does not spoil the file
-        return datasets.load_dataset("text", data_files=[file], split="train", streaming=True, encoding="latin-1")
+    if file.endswith(LINES):
+        return datasets.load_dataset(
+            "text", data_files=[file], split="train", streaming=True, encoding=_line_encoding(file)
+        )
     columns = [name for name in ("text", "url") if name in _footer(file).schema.names]
-    return datasets.load_dataset("parquet", data_files=[file], split="train", streaming=True, columns=columns).reshard()
+    stream = datasets.load_dataset(
+        "parquet", data_files=[file], split="train", streaming=True, columns=columns, batch_size=BATCH_ROWS
+    )
+    return stream.reshard()
 
 
 def _columns(table: Any) -> list[Row]:
@@ -189,8 +196,13 @@ def _decoded(raw: bytes | None) -> object:
         return raw
 
 
-def _lines(table: Any) -> list[Row]:
-    return [_parsed(line.encode("latin-1")) for line in table["text"].to_pylist() if line.strip()]
+def _line_encoding(file: str) -> str:
+    """Latin-1 keeps every byte, so that one bad line does not spoil the file; `datasets` unpacks UTF-8 only."""
+    return "utf-8" if file.endswith((".gz", ".zst")) else "latin-1"
+
+
+def _lines(table: Any, encoding: str) -> list[Row]:
+    return [_parsed(line.encode(encoding)) for line in table["text"].to_pylist() if line.strip()]
 
 
 def _parsed(line: bytes) -> Row:
@@ -227,7 +239,7 @@ def _footer(file: str) -> Any:
 def _parquet_extent(file: str) -> tuple[int, int]:
     """Bytes of text in a file before compression, and the number of its row groups."""
     footer = _footer(file)
-    if not footer.num_row_groups:
+    if not footer.num_rows:
         return 0, 0
     column = [footer.row_group(0).column(c).path_in_schema for c in range(footer.num_columns)].index("text")
     sizes = [footer.row_group(group).column(column).total_uncompressed_size for group in range(footer.num_row_groups)]

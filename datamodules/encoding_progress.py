@@ -13,7 +13,7 @@ __all__ = ["EncodingProgress"]
 
 
 class EncodingProgress:
-    """A bar with tokens, tokens/s and time left, documents, and shard i of n; a line a minute where there is no terminal.
+    """A bar with tokens, tokens/s, time left, documents, and shard i of n; a line a minute where there is no terminal.
 
     Args:
         goal: tokens wanted, or None if the whole source is; their number is then estimated from its size.

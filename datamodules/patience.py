@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 def with_patience(action: Callable[[], Result], what: str, *, attempts: int = 6, first_wait: float = 2.0) -> Result:
     """The result of `action`, tried again after 2, 4, 8… seconds when it raises.
 
-    Wrong input (a ValueError) and a full disk are not the network's fault and are raised at once, like the last failure.
+    Wrong input (a ValueError) and a full disk are not the network's fault and raised at once, like the last failure.
 
     Args:
         action: what to do; must be harmless to repeat.

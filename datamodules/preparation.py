@@ -90,11 +90,8 @@ class Preparation:
 
         Args:
             workers: processes.
-            task: take only each `tasks`-th unit, from this one on; nothing is returned of use then.
+            task: take only each `tasks`-th unit, from this one on; what is returned means nothing then.
             tasks: number of tasks that share the work.
-
-        Raises:
-            SourceTooSmallError: if all units together do not fill the parts.
         """
         self._claim("source.json", self.request)
         self._refuse_other("sizes.json", self.cut)
@@ -120,10 +117,14 @@ class Preparation:
         return first
 
     def write(self, count: int) -> dict[PartName, Manifest]:
-        """Write the parts from the first `count` units; returns their manifests."""
-        self._claim("sizes.json", self.cut)
+        """Write the parts from the first `count` units; returns their manifests.
+
+        Raises:
+            SourceTooSmallError: if the units do not fill the parts.
+        """
         index = UnitIndex(self.work, count)
         division = divide(index.keys, index.texts, index.lengths, self.sizes)
+        self._claim("sizes.json", self.cut)  # from here on the sizes are fixed
         self._drop_units_from(count)
         manifests: dict[PartName, Manifest] = {}
         for part in self.wanted:

@@ -14,9 +14,13 @@ from datamodules.preparation import UNFINISHED, Preparation
 from datamodules.pretokenised import PretokenisedShards
 from datamodules.verification import verify_folder
 
-__all__ = ["open_source", "prepare"]
+__all__ = ["PreparationError", "open_source", "prepare"]
 
 log = logging.getLogger(__name__)
+
+
+class PreparationError(RuntimeError):
+    """Preparing stopped; the message says why, what is kept, and how to go on."""
 
 
 def prepare(
@@ -57,9 +61,11 @@ def prepare(
         verify: only read the folder again, all of it, and compare it with its manifests.
 
     Raises:
-        ValueError: if a number is out of range, a file is damaged, or the source is smaller than what was asked for.
+        ValueError: if a number is out of range.
         FileNotFoundError: if the source is not there.
         FileExistsError: if the folder holds something else.
+        PreparationError: if it cannot go on: a damaged file, a source smaller than what was asked for, a full disk, a
+            network that stays away. The message says which, and what is kept.
     """
     place = Path(folder)
     if verify:
@@ -82,13 +88,15 @@ def prepare(
                 log.info("task %d of %d is done; when all are, run the same command without --task", task, tasks)
                 return
             _report(place, preparation.write(count), "written")
+        except FileExistsError:
+            raise
         except Exception as error:
             units, tokens = count_complete(place / UNFINISHED)
-            error.add_note(
-                f"{tokens:,} tokens in {units:,} finished pieces are kept in {place / UNFINISHED}, and parts already "
-                "written stay valid; the same command goes on from there"
-            )
-            raise
+            what = str(error) if isinstance(error, (ValueError, OSError)) else f"{type(error).__name__}: {error}"
+            raise PreparationError(
+                f"{what}\n{tokens:,} tokens in {units:,} finished pieces are kept in {place / UNFINISHED}, and shards "
+                "already written stay valid: once the cause is gone, the same command goes on from there"
+            ) from error
 
 
 def open_source(name: str, configuration: str, revision: str, tokenizer: str) -> Source | PretokenisedShards:

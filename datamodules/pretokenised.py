@@ -96,8 +96,8 @@ class PretokenisedShards:
             return folder / part
         if (folder / part).exists():
             raise FileExistsError(
-                f"{folder / part} holds something else than {self.name} with {dict(request['sizes'])}; nothing was changed: "
-                "choose another --folder, or remove it"
+                f"{folder / part} holds something else than {self.name} with {dict(request['sizes'])}; "
+                "nothing was changed: choose another --folder, or remove it"
             )
         return folder / UNFINISHED / part
 

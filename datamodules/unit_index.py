@@ -24,9 +24,9 @@ class UnitIndex:
     def __init__(self, folder: Path, count: int) -> None:
         units = [_complete(folder, number) for number in range(count)]
         self.first_document = np.cumsum([0, *(unit.lengths.size for unit in units)])
-        self.keys = np.concatenate([unit.keys for unit in units])
-        self.texts = np.concatenate([unit.texts for unit in units])
-        self.lengths = np.concatenate([unit.lengths for unit in units])
+        self.keys = _joined([unit.keys for unit in units], np.uint64)
+        self.texts = _joined([unit.texts for unit in units], np.uint64)
+        self.lengths = _joined([unit.lengths for unit in units], np.int64)
         self.skipped: Counter[str] = Counter()
         for unit in units:
             self.skipped.update(unit.skipped)
@@ -45,3 +45,7 @@ def _complete(folder: Path, number: int) -> EncodedUnit:
     if unit is None:
         raise FileNotFoundError(f"unit {number} is missing in {folder}; run the same `prepare` again to make it")
     return unit
+
+
+def _joined(arrays: list[np.ndarray], dtype: type[np.generic]) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *arrays])
