@@ -6,7 +6,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-__all__ = ["prune_smallest", "prune_smallest_globally"]
+__all__ = ["prune_smallest", "prune_smallest_globally", "smallest"]
+
+INTEGER_OF_BYTES = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def prune_smallest(weights: Tensor, mask: Tensor, fraction: float) -> Tensor:
@@ -34,19 +36,14 @@ def prune_smallest(weights: Tensor, mask: Tensor, fraction: float) -> Tensor:
         raise ValueError(
             f"expected a bool mask of shape {tuple(weights.shape)}, found {mask.dtype} of shape {tuple(mask.shape)}"
         )
-    magnitudes = weights.detach().abs()[mask]
-    if not torch.isfinite(magnitudes).all():
+    magnitudes = weights.detach().abs().masked_fill_(~mask, torch.inf)  # absent weights are never among the smallest
+    remaining = int(mask.count_nonzero())
+    if int(magnitudes.isfinite().count_nonzero()) != remaining:
         raise ValueError("cannot prune weights that are not finite: their magnitudes have no order")
-    count = int(Fraction(str(fraction)) * magnitudes.numel())  # floor, exact in decimals
-    if count == 0:
-        return mask.clone()
-    threshold = magnitudes.kthvalue(count).values
-    pruned = magnitudes < threshold
-    ties = (magnitudes == threshold).nonzero().squeeze(1)
-    pruned[ties[: count - int(pruned.sum())]] = True
-    kept = mask.clone()
-    kept[mask] = ~pruned
-    return kept
+    count = int(Fraction(str(fraction)) * remaining)  # floor, exact in decimals
+    # Floats that are not negative are in the same order as the integers of the same bits.
+    order = magnitudes.flatten().view(INTEGER_OF_BYTES[magnitudes.element_size()])
+    return mask & ~smallest(order, count).view_as(mask)
 
 
 def prune_smallest_globally(weights: Sequence[Tensor], masks: Sequence[Tensor], fraction: float) -> list[Tensor]:
@@ -58,3 +55,40 @@ def prune_smallest_globally(weights: Sequence[Tensor], masks: Sequence[Tensor], 
     flat_masks = torch.cat([mask.flatten() for mask in masks])
     kept = prune_smallest(flat_weights, flat_masks, fraction)
     return [part.view_as(mask) for part, mask in zip(kept.split([mask.numel() for mask in masks]), masks, strict=True)]
+
+
+def smallest(values: Tensor, count: int) -> Tensor:
+    """Bool, True at the `count` smallest of `values`; among equal ones the earlier comes first.
+
+    Args:
+        values: integers that are not negative, shape `(n,)`.
+        count: 0 <= count <= n.
+    """
+    if count == 0:
+        return torch.zeros_like(values, dtype=torch.bool)
+    # On the CPU numpy selects ten times faster than torch.kthvalue, which CUDA refuses in deterministic mode.
+    select = _select_by_partition if values.device.type == "cpu" else _select_by_bisection
+    threshold = select(values, count)
+    chosen = values < threshold
+    ties = (values == threshold).nonzero().squeeze(1)
+    chosen[ties[: count - int(chosen.count_nonzero())]] = True
+    return chosen
+
+
+def _select_by_partition(values: Tensor, count: int) -> int:
+    """The `count`-th smallest value."""
+    scratch = values.numpy().copy()
+    scratch.partition(count - 1)
+    return int(scratch[count - 1])
+
+
+def _select_by_bisection(values: Tensor, count: int) -> int:
+    """The same, by at most 63 counts over all values."""
+    low, high = 0, int(values.max())
+    while low < high:
+        middle = (low + high) // 2
+        if int((values <= middle).count_nonzero()) >= count:
+            high = middle
+        else:
+            low = middle + 1
+    return low

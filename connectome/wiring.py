@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from connectome.pruning import smallest
+
 __all__ = ["Connectome", "Overlap", "Provenance"]
 
 WEIGHT_MAGNITUDE = 0.02  # a surviving weight is reset to +0.02 or -0.02 (Kotar & Tuckute 2025, section 2.1.2)
@@ -104,6 +106,8 @@ class Connectome:
         matrices = {}
         for name, weight in weights.items():
             mask = masks[name].to(weight.device)
+            if mask.shape != weight.shape:
+                raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)}, a mask of {tuple(mask.shape)}")
             signs = torch.where(weight < 0, -1, 1).to(torch.int8)
             matrices[name] = signs * mask.to(torch.int8)
         return cls(matrices, architecture or {}, provenance or Provenance())
@@ -118,11 +122,11 @@ class Connectome:
         for index, (name, matrix) in enumerate(sorted(self.matrices.items())):
             generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
             kept = int(matrix.count_nonzero())
-            positions = torch.randperm(matrix.numel(), generator=generator)[:kept]
+            keys = torch.randint(2**31 - 1, (matrix.numel(),), generator=generator, dtype=torch.int32)
+            positions = smallest(keys, kept)
             signs = torch.randint(0, 2, (kept,), generator=generator, dtype=torch.int8) * 2 - 1
             random = torch.zeros(matrix.numel(), dtype=torch.int8)
-            random[positions] = signs
-            matrices[name] = random.view_as(matrix)
+            matrices[name] = random.masked_scatter_(positions, signs).view_as(matrix)
         ordered = {name: matrices[name] for name in self.matrices}
         origin = self.provenance
         note = f"random control matched per matrix to generation {origin.generation} of seed {origin.seed}"
