@@ -54,7 +54,8 @@ class RunFolder:
 
     def checkpoints(self) -> dict[int, Path]:
         """Checkpoints that are there, by step, the newest first."""
-        found = {self.step_of(path): path for path in (self.root / "checkpoints").glob("step_*.ckpt")}
+        files = (self.root / "checkpoints").glob("step_*.ckpt")
+        found = {self.step_of(path): path for path in files if path.stem.removeprefix("step_").isdecimal()}
         return dict(sorted(found.items(), reverse=True))
 
     @staticmethod
@@ -89,6 +90,6 @@ def _damage(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
-        return str(error)
+    except Exception as error:  # zipfile raises a dozen kinds, by where the damage is
+        return str(error) or type(error).__name__
     return f"checksum of {broken}" if broken else None

@@ -31,7 +31,7 @@ class RunLock:
         self.file = open(self.path, "a+")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             self.file.seek(0)
             holder = self.file.read().strip() or "unknown"
             self.file.close()
