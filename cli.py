@@ -4,6 +4,7 @@
 fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
 validate   next-token loss of a checkpoint, snapshot or kept generation
 prepare    text -> token shards
+report     a table of the losses of runs, and the pictures
 """
 
 from callbacks import stop_signal
@@ -26,6 +27,19 @@ def prepare(args: Sequence[str]) -> None:
     auto_cli(prepare, args=list(args), as_positional=False)
 
 
+def report(args: Sequence[str]) -> None:
+    """Runs -> a table and pictures."""
+    from jsonargparse import ArgumentParser
+
+    from figures.report import report
+
+    parser = ArgumentParser(prog="cli.py report", description="Print the losses of runs, and draw them.")
+    parser.add_argument("runs", nargs="+", help="Folders of runs, or of experiments with runs in them.")
+    parser.add_function_arguments(report, skip={"runs"})
+    options = parser.parse_args(list(args))
+    report(options.runs, out=options.out)
+
+
 def train(args: Sequence[str]) -> None:
     """LightningCLI: the verbs fit and validate."""
     from training import TrainingCLI
@@ -37,6 +51,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": lambda args: train(["fit", *args]),
     "validate": lambda args: train(["validate", *args]),
     "prepare": prepare,
+    "report": report,
 }
 
 

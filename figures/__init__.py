@@ -1,0 +1,1 @@
+"""Event files and result records of runs -> figures and the report."""
