@@ -1,3 +1,5 @@
+"""The embedded corpus, on a toy package."""
+
 import pytest
 
 from datamodules.docstrings import Docstrings, docstrings, english_prose
@@ -19,7 +21,8 @@ def package(tmp_path, monkeypatch):
 
 
 def test_docstrings_of_modules_classes_and_functions_are_found():
-    source = f'"""{PROSE} 1"""\nclass A:\n    """{PROSE} 2"""\n    def f(self):\n        """{PROSE} 3"""\n    x = """{PROSE}"""\n'
+    source = f'"""{PROSE} 1"""\nclass A:\n    """{PROSE} 2"""\n    x = """{PROSE}"""\n'
+    source += f'    def f(self):\n        """{PROSE} 3"""\n'
     assert docstrings(source.encode()) == [f"{PROSE} 1", f"{PROSE} 2", f"{PROSE} 3"]
 
 
@@ -32,9 +35,7 @@ def test_interpreter_sessions_are_left_out():
     assert english_prose(f"{PROSE}\n\n>>> f([1, 2])\n3\n\nSee also g.") == f"{PROSE}\n\nSee also g."
 
 
-@pytest.mark.parametrize(
-    "text", ["Return the sum of a and b.", "Zurückgegeben wird die Summe aller Werte. " * 5, "a b " * 50]
-)
+@pytest.mark.parametrize("text", ["Return the sum of a and b.", "Das ist die Summe aller Werte. " * 5, "a b " * 50])
 def test_short_or_foreign_docstrings_are_left_out(text):
     assert english_prose(text) == ""
 

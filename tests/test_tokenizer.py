@@ -1,3 +1,5 @@
+"""The two tokenizers."""
+
 import os
 
 import pytest
