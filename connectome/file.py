@@ -93,7 +93,7 @@ def load_connectome(path: str | Path) -> Connectome:
     try:
         header = json.loads(body[FIXED.size : FIXED.size + header_bytes])
         return _decode(header, memoryview(body)[FIXED.size + header_bytes :])
-    except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise ConnectomeFileError(f"{path} does not describe a connectome: {error}") from error
 
 
