@@ -45,6 +45,12 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@pytest.fixture(autouse=True)
+def quick_disk(monkeypatch):
+    """Nobody pulls the plug on a test, and waiting for the disk takes most of its time."""
+    monkeypatch.setattr(atomic_file.os, "fsync", lambda descriptor: None)
+
+
 @pytest.fixture
 def corpus(tmp_path, monkeypatch):
     """A folder of 2 parquet files of 10 units each, 400 documents of some 30 bytes from 200 pages."""
@@ -222,13 +228,12 @@ def test_a_source_too_small_keeps_its_tokens_and_a_smaller_size_uses_them(make, 
 
 
 def test_a_full_disk_is_told_and_the_same_command_goes_on(make, monkeypatch):
-    write, calls = os.fsync, []
+    calls = []
 
     def full(descriptor):
         calls.append(descriptor)
         if len(calls) == 30:
             raise OSError(28, "No space left on device")
-        write(descriptor)
 
     monkeypatch.setattr(atomic_file.os, "fsync", full)
     with pytest.raises(PreparationError, match=r"No space left on device\n.*are kept in .*unfinished"):
