@@ -1,7 +1,8 @@
 """Token shards in llm.c's format: a header of 256 int32 (20240520, 1, number of tokens), then uint16 tokens."""
 
+import os
 from collections.abc import Iterable, Sequence
-from glob import glob, has_magic
+from glob import escape, glob, has_magic
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,17 @@ def find_shards(folder: str | Path, part: str) -> list[Path]:
         FileNotFoundError: if nothing is found.
     """
     place = Path(folder) / part
-    pattern = str(place) if has_magic(str(place)) or place.is_file() else str(place / "*.bin")
+    if place.is_file():
+        return [place]
+    if place.is_dir() or not has_magic(part):
+        pattern = os.path.join(escape(str(place)), "*.bin")
+        state = "the folder holds no *.bin" if place.is_dir() else "there is no such folder or file"
+    else:
+        pattern, state = os.path.join(escape(str(folder)), part), "no file matches"
     paths = sorted(Path(path) for path in glob(pattern))
     if not paths:
-        state = "the folder is empty of them" if place.is_dir() else "there is no such folder"
         raise FileNotFoundError(
-            f"no token shards match {pattern} ({state}); write them first, for example with "
+            f"no token shards at {place}: {state}; write them first, for example with "
             f"`python cli.py prepare --folder {folder}`, or name them with --data.folder and --data.train"
         )
     return paths
