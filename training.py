@@ -4,15 +4,16 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from callbacks.checkpoint_io import AtomicCheckpointIO
+from callbacks.generation_start import checkpoint_at_generation_start
 from callbacks.keep_weights import KeepWeights
 from callbacks.progress_line import ProgressLine
 from callbacks.rolling_checkpoint import RollingCheckpoint
@@ -22,7 +23,8 @@ from callbacks.run_lock import RunLock
 from callbacks.run_logger import RunLogger
 from callbacks.sparse_training import SparseTraining
 from callbacks.throughput import Throughput
-from datamodules.fineweb import FineWeb
+from connectome import load_connectome
+from datamodules.fineweb import FineWeb, accumulation
 from lightning_modules.language_model import LanguageModel
 
 __all__ = ["TrainingCLI"]
@@ -65,8 +67,17 @@ class TrainingCLI(LightningCLI):
             "validate": {"model", "dataloaders", "datamodule", "weights_only"},
         }
 
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        self._adding = subcommand  # options differ by verb, and Lightning does not say for which one they are added
+        return super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of a run, and one source of truth for what several classes need."""
+        parser.link_arguments(
+            "model", "data.block_size", compute_fn=lambda model: model.config.block_size, apply_on="instantiate"
+        )
+        if self._adding == "validate":
+            return
         parser.add_argument(
             "--run",
             type=str,
@@ -87,7 +98,14 @@ class TrainingCLI(LightningCLI):
             default=None,
             help="Run this one generation only, from where its parent in the run folder ended.",
         )
-        parser.add_lightning_class_args(SparseTraining, "wiring", subclass_mode=True, required=False)
+        parser.add_argument(
+            "--parent",
+            type=str | None,
+            default=None,
+            help="With --generation: start it from this .connectome file of its parent alone, if the run folder has "
+            "no checkpoint to go on from.",
+        )
+        parser.add_lightning_class_args(SparseTraining, "wiring", subclass_mode=True)
         parser.add_lightning_class_args(RollingCheckpoint, "checkpoint")
         parser.add_lightning_class_args(KeepWeights, "keep")
         parser.link_arguments("steps_per_generation", "model.steps_per_generation")
@@ -95,9 +113,6 @@ class TrainingCLI(LightningCLI):
         parser.link_arguments("steps_per_generation", "wiring.init_args.steps_per_generation")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "wiring.init_args.seed")
-        parser.link_arguments(
-            "model", "data.block_size", compute_fn=lambda model: model.config.block_size, apply_on="instantiate"
-        )
 
     def before_instantiate_classes(self) -> None:
         """Fill in the run folder and how far the run goes."""
@@ -109,7 +124,7 @@ class TrainingCLI(LightningCLI):
                     "name what to validate with --model.checkpoint (a .ckpt or .safetensors), not --ckpt_path"
                 )
             return
-        wiring = config.wiring.init_args if config.wiring else Namespace()
+        wiring = config.wiring.init_args
         config.run = config.run.format(seed=config.seed_everything, arm=wiring.get("arm", "outer"))
         if config.trainer.fast_dev_run:
             config.run = tempfile.mkdtemp(prefix="fast_dev_run_")
@@ -142,25 +157,50 @@ class TrainingCLI(LightningCLI):
         """Train from where the run folder stands: afresh, or from its newest good checkpoint."""
         config = self.config[self.verb]
         folder = RunFolder(config.run)
-        with RunLock(folder) if self.trainer.is_global_zero else nullcontext():
+        leads = rank_zero_only.rank == 0
+        with RunLock(folder) if leads else nullcontext():
             folder.refuse_foreign_checkpoints()
-            RunConfig(folder.root / "config.yaml").settle(self.config_dump, write=self.trainer.is_global_zero)
-            checkpoint = self._starting_point(folder)
+            RunConfig(folder.root / "config.yaml").settle(self.config_dump, write=leads)
+            checkpoint = self._starting_point(folder, leads)
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
 
     def validate(self, model: LanguageModel, datamodule: FineWeb, **_: Any) -> None:
         """Next-token loss on the validation part: its beginning, and all of it."""
         self.trainer.validate(model, datamodule=datamodule)
 
-    def _starting_point(self, folder: RunFolder) -> str | None:
+    def _starting_point(self, folder: RunFolder, leads: bool) -> Path | None:
+        """The checkpoint to go on from; None to begin. With --parent it may have to be made."""
         config = self.config[self.verb]
         checkpoint = folder.newest_checkpoint(most=self.trainer.max_steps)
         first = config.steps_per_generation * (config.generation or 0)
-        if first and (checkpoint is None or folder.step_of(checkpoint) < first):
+        lacking = checkpoint is None or folder.step_of(checkpoint) < first
+        if first and lacking and config.parent:
+            checkpoint = folder.checkpoint(first)
+            if leads:  # the other ranks wait for this one before they read it
+                self._start_from_parent(config, checkpoint)
+        elif first and lacking:
             raise FileNotFoundError(
                 f"generation {config.generation} begins where its parent ended, at step {first:,}, and {folder.root} "
-                f"has no checkpoint of that step or later: run --generation {config.generation - 1} first"
+                f"has no checkpoint of that step or later: run --generation {config.generation - 1} first, "
+                "or name the parent's file with --parent"
             )
         if checkpoint is not None:
             rank_zero_info(f"going on from {checkpoint}")
-        return str(checkpoint) if checkpoint else None
+        return checkpoint
+
+    def _start_from_parent(self, config: Any, checkpoint: Path) -> None:
+        parent = load_connectome(config.parent)
+        if parent.provenance.generation != config.generation - 1:
+            raise ValueError(
+                f"{config.parent} is what generation {parent.provenance.generation} left; generation "
+                f"{config.generation} starts from that of generation {config.generation - 1}"
+            )
+        world_size = self.trainer.num_devices * self.trainer.num_nodes
+        content = checkpoint_at_generation_start(
+            parent,
+            self.model,
+            steps_per_generation=config.steps_per_generation,
+            accumulation=accumulation(config.data.batch_size, config.data.micro_batch_size, world_size),
+            batch_size=config.data.batch_size,
+        )
+        AtomicCheckpointIO().save_checkpoint(content, checkpoint)

@@ -48,11 +48,6 @@ class FineWeb(L.LightningDataModule):
         steps_per_generation: int = 7000,
     ) -> None:
         super().__init__()
-        if validation_interval < 1 or steps_per_generation % validation_interval:
-            raise ValueError(
-                f"a generation of {steps_per_generation} steps is not a whole number of validation intervals of "
-                f"{validation_interval}: set --data.validation_interval to a divisor of it"
-            )
         if not 0 < validation_tokens <= full_validation_tokens:
             raise ValueError(
                 f"expected 0 < validation_tokens <= full_validation_tokens, found {validation_tokens:,} and "
@@ -81,6 +76,11 @@ class FineWeb(L.LightningDataModule):
                 raise ValueError(
                     "trainer.accumulate_grad_batches and trainer.val_check_interval count micro-batches and follow "
                     "from the batch: leave them out, and set --data.micro_batch_size and --data.validation_interval"
+                )
+            if hp["validation_interval"] < 1 or hp["steps_per_generation"] % hp["validation_interval"]:
+                raise ValueError(
+                    f"a generation of {hp['steps_per_generation']} steps is not a whole number of validation intervals "
+                    f"of {hp['validation_interval']}: set --data.validation_interval to a divisor of it"
                 )
             steps = accumulation(hp["batch_size"], hp["micro_batch_size"], trainer.world_size)
             trainer.accumulate_grad_batches = steps

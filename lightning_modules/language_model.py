@@ -7,11 +7,11 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torchmetrics import MeanMetric
 
 from datamodules.batch import Batch
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
+from lightning_modules.token_mean import TokenMean
 from lightning_modules.weights import read_weights
 
 __all__ = ["LanguageModel", "NonFiniteError"]
@@ -100,8 +100,8 @@ class LanguageModel(L.LightningModule):
             self.record = dict(weights.record)
         self.compile_blocks = compile
         self.next_token_loss = next_token_loss
-        self.validation_loss = MeanMetric(nan_strategy="disable").set_dtype(torch.float64)
-        self.validation_loss_full = MeanMetric(nan_strategy="disable").set_dtype(torch.float64)
+        self.validation_loss = TokenMean()
+        self.validation_loss_full = TokenMean()
 
     def setup(self, stage: str) -> None:
         """Compile the blocks and the loss, once; refuse data of another vocabulary."""

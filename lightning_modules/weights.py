@@ -41,8 +41,8 @@ class Weights(NamedTuple):
 def write_weights(path: str | Path, net: GPT, record: dict[str, Any]) -> None:
     """Write the matrices of `net` as one safetensors file, atomically, with its shape and `record` as metadata."""
     tensors = {name: matrix.detach().cpu().contiguous() for name, matrix in net.named_parameters()}
-    about = {"format": FORMAT, "gpt": json.dumps(asdict(net.config)), "record": json.dumps(record, sort_keys=True)}
-    content = save(tensors, metadata=about)
+    about = json.dumps({"format": FORMAT, "gpt": asdict(net.config), "record": record}, sort_keys=True)
+    content = save(tensors, metadata={"about": about})  # one entry: safetensors writes several in random order
     with atomic_file(path) as file:
         file.write(content)
 
@@ -103,10 +103,10 @@ def read_weights(path: str | Path) -> Weights:
 def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
             if about.get("format") != FORMAT:
                 raise CheckpointError(f"{path} has no metadata of this project: expected format {FORMAT!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-        return Weights(GPTConfig.from_dict(json.loads(about["gpt"])), tensors, json.loads(about["record"]))
+        return Weights(GPTConfig.from_dict(about["gpt"]), tensors, about["record"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{path} is truncated or damaged: {error}; copy it again") from error

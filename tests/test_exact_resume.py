@@ -1,0 +1,109 @@
+"""Whatever interrupts a run, the finished one equals the undisturbed one bit for bit (one process, eager)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from callbacks import stop_signal
+from callbacks.run_folder import RunFolder
+from tests.interruption import InterruptedError_
+from tests.same_run import assert_same_curves, assert_same_run
+
+Run = Callable[..., int]
+
+
+def interruption(**settings: object) -> list[str]:
+    """Options that put an `Interruption` into a run."""
+    options = ["--trainer.callbacks+=tests.interruption.Interruption"]
+    return options + [f"--trainer.callbacks.{name}={value}" for name, value in settings.items()]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"step": 4, "micro_batch": 1},  # in the middle of an accumulation window
+        {"step": 9, "at": "batch_end"},  # mid-generation, after the step and before its validation and checkpoint
+        {"step": 6, "at": "batch_end"},  # at a boundary, before the connectome is written
+        {"step": 6, "at": "validation_end"},  # at a boundary, before its checkpoint is
+        {"step": 12, "micro_batch": 0},  # about to cross
+        {"step": 12, "micro_batch": 2},  # having crossed
+    ],
+)
+def test_a_crashed_run_ends_like_the_undisturbed_one(
+    outer: Run, straight: Path, tmp_path: Path, where: dict[str, object]
+) -> None:
+    with pytest.raises(InterruptedError_):
+        outer(tmp_path, *interruption(**where))
+    assert outer(tmp_path) == 0
+    assert_same_run(straight, tmp_path)
+    assert_same_curves(straight, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("where", "saved"),
+    [
+        ({"step": 4, "micro_batch": 1}, 5),
+        ({"step": 5, "micro_batch": 2}, 6),  # the step that ends a generation
+        ({"step": 6, "micro_batch": 0}, 7),
+        ({"step": 9, "at": "validation_end"}, 10),
+    ],
+)
+def test_a_signal_is_answered_at_the_next_step_and_nothing_is_lost(
+    outer: Run, straight: Path, tmp_path: Path, where: dict[str, object], saved: int
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        outer(tmp_path, *interruption(what="ask", **where))
+    assert left.value.code == 0
+    assert max(RunFolder(tmp_path).checkpoints()) == saved
+    stop_signal._received.clear()
+    assert outer(tmp_path) == 0
+    assert_same_run(straight, tmp_path)
+    assert_same_curves(straight, tmp_path)
+
+
+def test_one_fit_per_generation_equals_one_fit_over_all(outer: Run, straight: Path, tmp_path: Path) -> None:
+    for generation in range(3):
+        assert outer(tmp_path, "--generation", str(generation)) == 0
+    assert_same_run(straight, tmp_path)
+    assert_same_curves(straight, tmp_path)
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_generation_depends_on_its_parent_only_through_the_connectome(
+    outer: Run, straight: Path, tmp_path: Path, generation: int
+) -> None:
+    parent = RunFolder(straight).connectome(generation - 1)
+    for later in range(generation, 3):
+        assert outer(tmp_path, "--generation", str(later), "--parent", str(parent)) == 0
+    for later in range(generation, 3):
+        for file in (RunFolder.connectome, RunFolder.kept):
+            assert file(RunFolder(tmp_path), later).read_bytes() == file(RunFolder(straight), later).read_bytes()
+
+
+def test_a_generation_without_its_parent_is_an_error_and_no_fresh_start(
+    outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outer(tmp_path, "--generation", "1") == 1
+    assert "run --generation 0 first" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_a_finished_run_is_left_as_it_is(outer: Run, straight: Path, tmp_path: Path) -> None:
+    assert outer(tmp_path) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix != ".lock" and path.is_file()}
+    assert outer(tmp_path) == 0
+    after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.suffix != ".lock" and path.is_file()}
+    assert after == before
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(outer: Run, straight: Path, tmp_path: Path) -> None:
+    with pytest.raises(InterruptedError_):
+        outer(tmp_path, *interruption(step=10))
+    newest = RunFolder(tmp_path).checkpoint(9)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    with pytest.warns(UserWarning, match="step_00000009.ckpt is damaged"):
+        assert outer(tmp_path) == 0
+    assert_same_run(straight, tmp_path)
