@@ -1,7 +1,9 @@
 """The LightningCLI behind the verbs fit and validate: options, defaults, and where a run goes on."""
 
+import logging
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +16,8 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.generation_start import checkpoint_at_generation_start
+from callbacks.generational_pruning import GenerationalPruning
+from callbacks.inherit_connectome import InheritConnectome
 from callbacks.keep_weights import KeepWeights
 from callbacks.progress_line import ProgressLine
 from callbacks.rolling_checkpoint import RollingCheckpoint
@@ -27,7 +31,9 @@ from connectome import load_connectome
 from datamodules.fineweb import FineWeb, accumulation
 from lightning_modules.language_model import LanguageModel
 
-__all__ = ["TrainingCLI"]
+__all__ = ["WIRINGS", "TrainingCLI"]
+
+WIRINGS = (GenerationalPruning, InheritConnectome)  # imported, so that --wiring takes their short names
 
 
 class TrainingCLI(LightningCLI):
@@ -39,6 +45,7 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.verb = args[0]
+        _quieten()
         super().__init__(
             LanguageModel,
             FineWeb,
@@ -204,3 +211,12 @@ class TrainingCLI(LightningCLI):
             batch_size=config.data.batch_size,
         )
         AtomicCheckpointIO().save_checkpoint(content, checkpoint)
+
+
+def _quieten() -> None:
+    """Leave out Lightning's advertisement and a deprecation inside Lightning 2.6 itself, so that our messages are read."""
+    warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
+    warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not record.getMessage().startswith("\N{ELECTRIC LIGHT BULB} Tip")
+    )

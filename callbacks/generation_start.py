@@ -42,7 +42,7 @@ def checkpoint_at_generation_start(
         weights["net.lm_head.weight"] = weights["net.transformer.wte.weight"]
     masks = {name: pack(mask) for name, mask in connectome.masks().items()}
     stepped = {"ready": step, "completed": step}
-    batches = {name: micro_batches for name in ("ready", "started", "processed")} | {"completed": micro_batches - 1}
+    batches = dict.fromkeys(("ready", "started", "processed"), micro_batches) | {"completed": micro_batches - 1}
     epoch = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
     return {
         "pytorch-lightning_version": L.__version__,

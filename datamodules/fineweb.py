@@ -84,7 +84,8 @@ class FineWeb(L.LightningDataModule):
                 )
             steps = accumulation(hp["batch_size"], hp["micro_batch_size"], trainer.world_size)
             trainer.accumulate_grad_batches = steps
-            trainer.val_check_interval = hp["validation_interval"] * steps
+            if not getattr(trainer, "fast_dev_run", False):
+                trainer.val_check_interval = hp["validation_interval"] * steps
 
     def state_dict(self) -> dict[str, Any]:
         """What was read, and how it was divided, for whoever resumes."""

@@ -2,7 +2,6 @@
 
 import json
 import pickle
-import zipfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,12 +60,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is refused: it holds more than tensors and plain values, or is not a checkpoint at all "
-            f"({str(error).splitlines()[0]})"
+            f"({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise CheckpointError(
-            f"{path} is truncated or damaged ({str(error).splitlines()[0]}); use an earlier one"
-        ) from error
+    except Exception as error:  # torch raises a dozen kinds, by where the damage is
+        raise CheckpointError(f"{path} is truncated or damaged ({_first_line(error)}); use an earlier one") from error
     if not isinstance(content, dict):
         raise CheckpointError(
             f"{path} holds a {type(content).__name__}, expected the dictionary of a Lightning checkpoint"
@@ -92,21 +89,29 @@ def read_weights(path: str | Path) -> Weights:
     content = read_checkpoint(path)
     if "gpt" not in content or "state_dict" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of this project's LanguageModel: it names no GPT shape")
-    config = GPTConfig.from_dict(content["gpt"])
-    prefix = "net."
-    tensors = {name.removeprefix(prefix): t for name, t in content["state_dict"].items() if name.startswith(prefix)}
-    if config.tied_embeddings:
-        tensors.pop("lm_head.weight", None)
-    return Weights(config, tensors, {"step": content["global_step"], **content.get("record", {})})
+    try:
+        config = GPTConfig.from_dict(content["gpt"])
+        tensors = {name.removeprefix("net."): t for name, t in content["state_dict"].items() if name.startswith("net.")}
+        if config.tied_embeddings:
+            tensors.pop("lm_head.weight", None)
+        return Weights(config, tensors, {"step": content["global_step"], **content.get("record", {})})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a checkpoint of this project's LanguageModel: {error!r}") from error
 
 
 def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
-            if about.get("format") != FORMAT:
+            if not isinstance(about, dict) or about.get("format") != FORMAT:
                 raise CheckpointError(f"{path} has no metadata of this project: expected format {FORMAT!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
         return Weights(GPTConfig.from_dict(about["gpt"]), tensors, about["record"])
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except CheckpointError:
+        raise
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} is truncated or damaged: {error}; copy it again") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -11,7 +11,6 @@ import torch
 from safetensors.torch import load_file
 
 import cli
-
 from callbacks.run_folder import RunFolder
 from connectome import load_connectome
 from lightning_modules.records import read_records
@@ -88,21 +87,6 @@ def test_what_is_pruned_is_exactly_zero_at_every_step(
     options = ["--trainer.precision", precision, "--data.micro_batch_size", micro_batch]
     assert outer(tmp_path / "run", *options, *probe(tmp_path / "steps")) == 0
     assert (tmp_path / "steps").read_text() == "12 12"  # two sparse generations of 6 steps
-
-
-def test_generation_zero_is_dense_and_its_parent_is_nobody(outer: Run, tmp_path: Path) -> None:
-    outer(tmp_path, "--generation", "0")
-    weights = load_file(RunFolder(tmp_path).kept(0))
-    assert all((weight != 0).all() for weight in weights.values())
-    assert load_connectome(RunFolder(tmp_path).connectome(0)).provenance.generation == 0
-
-
-def test_records_hold_both_losses_of_every_generation(outer: Run, tmp_path: Path) -> None:
-    outer(tmp_path)
-    records = read_records(RunFolder(tmp_path).records)
-    assert [(record["model"]["generation"], record["metric"]) for record in records] == [
-        (generation, metric) for generation in range(3) for metric in ("loss", "loss_full")
-    ]
 
 
 def two_ranks(folder: Path, *options: str) -> None:
