@@ -89,22 +89,22 @@ def draw(points: Sequence[Point], ends: Sequence[End], out: Path) -> list[Path]:
     panels: dict[str, tuple[bool, str, Callable[[Axes], Axes]]] = {  # file: anything to draw, title, panel
         "loss_over_training": (
             bool(inner),
-            "What a connectome is worth",
+            "Three arms on the small corpus",
             lambda ax: loss_over_training(inner, ends, upper_bound(list(ends)), ax),
         ),
         "density_over_generations": (
             bool(outer_ends),
-            "Wiring gets sparser",
+            "Density over generations",
             lambda ax: density_over_generations(outer_ends, ax),
         ),
         "loss_over_generations": (
             bool(outer_ends),
-            "Loss at each generation's end",
+            "Loss at the end of each generation",
             lambda ax: loss_over_generations(outer_ends, ax),
         ),
         "loss_within_generations": (
             bool(outer_points),
-            "Every generation learns anew",
+            "Loss within each generation",
             lambda ax: loss_within_generations(outer_points, ax),
         ),
     }

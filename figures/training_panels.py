@@ -95,20 +95,21 @@ def loss_over_generations(ends: Collection[End], ax: Axes) -> Axes:
 def loss_within_generations(points: Collection[Point], ax: Axes) -> Axes:
     """Validation loss over the steps of a generation, the generations of the outer loop overlaid, pale to dark."""
     outer = [p for p in points if (p.arm, p.metric) == (OUTER, "validation/loss")]
-    generations = sorted({p.generation for p in outer})
-    for generation in generations:
-        seeds = sorted({p.seed for p in outer if p.generation == generation})
+    seeds_of = {p.generation: sorted({q.seed for q in outer if q.generation == p.generation}) for p in outer}
+    counts = {len(seeds) for seeds in seeds_of.values()}
+    for generation, seeds in sorted(seeds_of.items()):
         spread = mean_and_range(
             [curve(outer, "validation/loss", arm=OUTER, seed=seed, generation=generation) for seed in seeds]
         )
         if not spread:
             continue
         steps, means, _, _ = zip(*spread, strict=True)
-        colour = generation_colour(generation, generations[-1] + 1)
-        ax.plot(steps, means, color=colour, marker="o", markersize=3, label=f"{generation} ({_seeds(len(seeds))})")
+        colour = generation_colour(generation, max(seeds_of) + 1)
+        label = str(generation) if len(counts) == 1 else f"{generation} ({_seeds(len(seeds))})"
+        ax.plot(steps, means, color=colour, marker="o", markersize=3, label=label)
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} of the generation", ylabel=LOSS_LABEL)
-    return _legend(ax, title="Generation")
+    return _legend(ax, title=f"Generation ({_seeds(counts.pop())})" if len(counts) == 1 else "Generation")
 
 
 def _seeds(count: int) -> str:

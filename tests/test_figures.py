@@ -99,10 +99,16 @@ def test_losses_at_the_ends_of_generations_show_what_all_seeds_have(ax: Axes) ->
 def test_generations_overlay_from_pale_to_dark(ax: Axes) -> None:
     loss_within_generations([*points("outer", 0, 0), *points("outer", 0, 1, above=1.0), *points("Connectome", 0)], ax)
     assert drawn(ax) == {
-        "0 (1 seed)": [(10, 5), (20, 4), (30, 3)],
-        "1 (1 seed)": [(10, 6), (20, 5), (30, 4)],
+        "0": [(10, 5), (20, 4), (30, 3)],
+        "1": [(10, 6), (20, 5), (30, 4)],
     }
+    assert str(ax.get_legend().get_title().get_text()) == "Generation (1 seed)"
     assert sum(generation_colour(0, 2)) > sum(generation_colour(1, 2))
+
+
+def test_generations_of_unequal_numbers_of_seeds_say_how_many(ax: Axes) -> None:
+    loss_within_generations([*points("outer", 0, 0), *points("outer", 1, 0), *points("outer", 1, 1)], ax)
+    assert list(drawn(ax)) == ["0 (2 seeds)", "1 (1 seed)"]
 
 
 def test_the_first_tenth_of_training_does_not_set_the_scale(ax: Axes) -> None:
