@@ -214,9 +214,10 @@ class TrainingCLI(LightningCLI):
 
 
 def _quieten() -> None:
-    """Leave out Lightning's advertisement and a deprecation inside Lightning 2.6 itself, so that our messages are read."""
+    """Leave out an advertisement of Lightning 2.6 and a deprecation inside it, so that our messages are read."""
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
         lambda record: not record.getMessage().startswith("\N{ELECTRIC LIGHT BULB} Tip")
     )
