@@ -5,6 +5,7 @@ fit        train: the outer loop with --config outer.yaml, the inner one with --
 validate   next-token loss of a checkpoint, snapshot or kept generation
 prepare    text -> token shards
 report     a table of the losses of runs, and the pictures
+submit     what is left of an experiment, as SLURM job arrays; --dry_run shows the plan
 """
 
 from callbacks import stop_signal
@@ -40,6 +41,23 @@ def report(args: Sequence[str]) -> None:
     report(options.runs, out=options.out)
 
 
+def submit(args: Sequence[str]) -> None:
+    """An experiment -> SLURM job arrays. Words after two dashes go to both loops."""
+    from jsonargparse import ArgumentParser
+
+    from slurm.submit import submit
+
+    words = list(args)
+    end = words.index("--") if "--" in words else len(words)
+    parser = ArgumentParser(
+        prog="cli.py submit", description=submit.__doc__.split("Args:")[0] if submit.__doc__ else ""
+    )
+    parser.add_function_arguments(submit, skip={"options", "dry_run"})
+    parser.add_argument("--dry_run", action="store_true", help="show the plan and submit nothing")
+    given = parser.parse_args(words[:end])
+    submit(words[end + 1 :], **given.as_dict())
+
+
 def train(args: Sequence[str]) -> None:
     """LightningCLI: the verbs fit and validate."""
     from training import TrainingCLI
@@ -52,6 +70,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "validate": lambda args: train(["validate", *args]),
     "prepare": prepare,
     "report": report,
+    "submit": submit,
 }
 
 

@@ -1,0 +1,1 @@
+"""An experiment as SLURM jobs: the batch scripts, and `submit`, which chains them."""
