@@ -6,11 +6,13 @@ from typing import Any
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import DummyExperiment, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.tensorboard.summary import hparams
 
 from callbacks.event_files import cut_events
 
 __all__ = ["RunLogger"]
 
+METRICS = ("validation/loss", "validation/loss_full")  # columns of TensorBoard's table of hyper-parameters
 WITHIN, BY_TOKENS = "within_generation/", "by_tokens/"
 
 
@@ -69,8 +71,11 @@ class RunLogger(TensorBoardLogger):
             self._experiment = None
         self._version = version
         self._opened = True
-        if self.params:
-            super().log_hyperparams(self.params)
+        plain = {name: v if isinstance(v, bool | int | float) else str(v) for name, v in self.params.items()}
+        if plain:  # Lightning 2.6 writes them together with a metric only
+            experiment, session, _ = hparams(plain, dict.fromkeys(METRICS, 0.0))
+            for summary in (experiment, session):
+                self.experiment._get_file_writer().add_summary(summary)
 
     @rank_zero_only
     def save(self) -> None:
