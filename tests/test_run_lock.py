@@ -1,0 +1,98 @@
+"""One process at a time on a run folder, and no lock that outlives its process."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from callbacks.run_folder import RunFolder
+from callbacks.run_lock import RunLock
+
+HOLDER = """
+import sys, time
+from callbacks.run_folder import RunFolder
+from callbacks.run_lock import RunLock
+with RunLock(RunFolder(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def another_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that trains in the folder, killed at the end."""
+    command = [sys.executable, "-c", HOLDER, str(folder)]
+    environment = os.environ | {"SLURM_JOB_ID": "4711"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1], env=environment) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"held\n"
+            yield process
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
+    with another_process(tmp_path) as holder:
+        with (
+            pytest.raises(RuntimeError, match=rf'another process trains in .*"pid": {holder.pid}.*--run') as caught,
+            RunLock(RunFolder(tmp_path)),
+        ):
+            pass
+        assert '"slurm_job": "4711"' in str(caught.value)
+        assert json.loads((tmp_path / "run.lock").read_text())["pid"] == holder.pid  # a refused one leaves no trace
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with RunLock(RunFolder(tmp_path)):
+            assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
+
+
+def test_the_folder_is_made(tmp_path: Path) -> None:
+    with RunLock(RunFolder(tmp_path / "runs" / "a")):
+        assert (tmp_path / "runs" / "a" / "run.lock").is_file()
+
+
+def test_a_lock_is_given_up_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), RunLock(RunFolder(tmp_path)):
+        raise KeyError
+    with RunLock(RunFolder(tmp_path)):
+        pass
+
+
+def test_the_same_process_cannot_enter_twice(tmp_path: Path) -> None:
+    with (
+        RunLock(RunFolder(tmp_path)),
+        pytest.raises(RuntimeError, match="another process trains"),
+        RunLock(RunFolder(tmp_path)),
+    ):
+        pass
+
+
+def test_runs_in_different_folders_do_not_meet(tmp_path: Path) -> None:
+    with RunLock(RunFolder(tmp_path / "a")), RunLock(RunFolder(tmp_path / "b")):
+        pass
+
+
+def test_a_longer_note_of_an_earlier_holder_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "run.lock").write_text("x" * 1000)
+    with RunLock(RunFolder(tmp_path)):
+        assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(file: object, operation: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(OSError, match="Function not implemented"), RunLock(RunFolder(tmp_path)):
+        pass
