@@ -157,6 +157,7 @@ class TrainingCLI(LightningCLI):
                 steps_per_generation=config.steps_per_generation,
                 tokens_per_step=config.data.batch_size * self.model.config.block_size,
                 single=config.generations == 1,
+                params={"wiring": config.wiring.class_path.split(".")[-1], **config.wiring.init_args},
             )
         return super().instantiate_trainer(**kwargs)
 

@@ -81,8 +81,10 @@ class KeepWeights(Checkpoint):
 
     def _snapshot(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         due = self.seen in self.snapshot_at or (self.snapshot_every and self.seen % self.snapshot_every == 0)
-        if due and trainer.is_global_zero:
-            pl_module.raise_if_not_finite()
+        if not due:
+            return
+        pl_module.raise_if_not_finite()  # all ranks together
+        if trainer.is_global_zero:
             record = {k: v for k, v in pl_module.record.items() if not k.startswith("validation")} | {"step": self.seen}
             write_weights(RunFolder(trainer.default_root_dir).snapshot(self.seen), pl_module.net, record)
 

@@ -27,14 +27,23 @@ class RunLogger(TensorBoardLogger):
         steps_per_generation: optimizer steps S of a generation.
         tokens_per_step: tokens of a global batch.
         single: one run only, in `folder` itself, as for an inner loop.
+        params: hyper-parameters besides those of model and data.
     """
 
-    def __init__(self, folder: str, *, steps_per_generation: int, tokens_per_step: int, single: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str,
+        *,
+        steps_per_generation: int,
+        tokens_per_step: int,
+        single: bool = False,
+        params: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
         self.steps_per_generation = steps_per_generation
         self.tokens_per_step = tokens_per_step
         self.single = single
-        self.params: dict[str, Any] = {}
+        self.params = dict(params or {})
         self._version: str = ""
         self._experiment: Any = None  # no writer before the first point
         self._opened = False
@@ -48,7 +57,7 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
         """Hold the hyper-parameters until it is known which generation's run they belong to."""
-        self.params = dict(params)
+        self.params |= dict(params)
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
