@@ -102,7 +102,7 @@ class Preparation:
         if goal is None:  # the whole source: its size is worth knowing
             units = listed = list(units)
             source_bytes = sum(unit.size for unit in listed)
-        with EncodingProgress(goal, self.shard_tokens, source_bytes) as progress:
+        with EncodingProgress(goal and goal // tasks, self.shard_tokens, source_bytes) as progress:
             results = encode_units(job, units, workers=workers)
             done: dict[int, int] = {}
             first, tokens = 0, 0  # units complete from the first on, and their tokens

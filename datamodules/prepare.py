@@ -75,7 +75,7 @@ def prepare(
     _check_numbers(sizes, shard_tokens, workers, task, tasks)
     found = open_source(source, configuration, revision, tokenizer)
     if isinstance(found, PretokenisedShards):
-        _report(place, found.fetch(place, sizes), "fetched")
+        _report(place, _fetched(found, place, sizes), "fetched")
         return
     preparation = Preparation(place, found, tokenizer=tokenizer, sizes=sizes, shard_tokens=shard_tokens)
     if preparation.finished():
@@ -134,6 +134,18 @@ def _on_hub(repository: str, configuration: str, revision: str, tokenizer: str) 
     if shards and not any(name.endswith(PARQUET + LINES) for name in names):
         return PretokenisedShards(shards, repository, commit, tokenizer)
     return TextFiles.on_hub(repository, configuration, commit)
+
+
+def _fetched(shards: PretokenisedShards, folder: Path, sizes: Mapping[PartName, int]) -> dict[PartName, Manifest]:
+    try:
+        return shards.fetch(folder, sizes)
+    except (ValueError, FileExistsError):
+        raise
+    except Exception as error:  # of whatever kind the network's libraries have
+        raise PreparationError(
+            f"{type(error).__name__}: {error}\nthe shards fetched so far are kept in {folder / UNFINISHED}; once the "
+            "cause is gone, the same command goes on from there"
+        ) from error
 
 
 def _check_numbers(
