@@ -116,7 +116,7 @@ def _decode(header: dict[str, Any], payload: memoryview) -> Connectome:
         if int(exists.sum()) != entry["kept"] or entry["name"] in matrices:
             raise ValueError(f"matrix {entry['name']} holds {int(exists.sum())} weights instead of {entry['kept']}")
         ternary = np.zeros(rows * columns, np.int8)
-        ternary[exists] = np.where(bits(entry["kept"]), 1, -1)
+        ternary[exists] = 2 * bits(entry["kept"]).view(np.int8) - 1
         matrices[str(entry["name"])] = torch.from_numpy(ternary).view(rows, columns)
     if at != len(payload):
         raise ValueError(f"{len(payload) - at:,} bytes are left over")

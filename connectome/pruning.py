@@ -38,7 +38,7 @@ def prune_smallest(weights: Tensor, mask: Tensor, fraction: float) -> Tensor:
         )
     magnitudes = weights.detach().abs().masked_fill_(~mask, torch.inf)  # absent weights are never among the smallest
     remaining = int(mask.count_nonzero())
-    if int(magnitudes.isfinite().count_nonzero()) != remaining:
+    if int((magnitudes < torch.inf).count_nonzero()) != remaining:
         raise ValueError("cannot prune weights that are not finite: their magnitudes have no order")
     count = int(Fraction(str(fraction)) * remaining)  # floor, exact in decimals
     # Floats that are not negative are in the same order as the integers of the same bits.

@@ -108,7 +108,7 @@ class Connectome:
             mask = masks[name].to(weight.device)
             if mask.shape != weight.shape:
                 raise ValueError(f"{name}: a weight of shape {tuple(weight.shape)}, a mask of {tuple(mask.shape)}")
-            signs = torch.where(weight < 0, -1, 1).to(torch.int8)
+            signs = 1 - 2 * (weight < 0).to(torch.int8)
             matrices[name] = signs * mask.to(torch.int8)
         return cls(matrices, architecture or {}, provenance or Provenance())
 
