@@ -64,7 +64,11 @@ class GenerationalPruning(SparseTraining):
         if self.restored is not None:
             self.generation = self.restored["generation"]
         else:
-            there = sorted(RunFolder(trainer.default_root_dir).connectome(0).parent.glob("*.connectome"))
+            folder = RunFolder(trainer.default_root_dir)
+            first = folder.connectome(0)  # alone, it is of a run that was killed before its first checkpoint
+            there = [
+                path for path in sorted(first.parent.glob("*.connectome")) if path != first or folder.kept(0).is_file()
+            ]
             if there and trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
                 raise FileExistsError(
                     f"{trainer.default_root_dir} already holds connectomes of another run ({there[0].name}, …) and no "

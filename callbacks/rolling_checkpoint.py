@@ -34,13 +34,19 @@ class RollingCheckpoint(Checkpoint):
         self.due = False
         self.leave = False
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count from where the run stands, and cut the curves back to it: what was lost will be logged again.
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Keep Lightning from putting its SIGTERM handler over ours; remove what killed writers have left.
 
-        Lightning has put its SIGTERM handler over ours: take it back.
+        That handler ends the run without a checkpoint, and with several ranks communicates from wherever it strikes.
         """
-        self.seen = trainer.global_step
         stop_signal.install()
+        trainer._signal_connector.register_signal_handlers = lambda: None
+        if trainer.is_global_zero:
+            RunFolder(trainer.default_root_dir).remove_partial_checkpoints()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count from where the run stands, and cut the curves back to it: what was lost will be logged again."""
+        self.seen = trainer.global_step
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.rewind(self.seen)

@@ -71,6 +71,11 @@ class RunFolder:
                 f"{foreign[0]} would silently win over the run's own checkpoints under SLURM: move it elsewhere"
             )
 
+    def remove_partial_checkpoints(self) -> None:
+        """Remove checkpoints whose writer was killed: at 124M 1.5 GB each, and of a step that may not come again."""
+        for partial in (self.root / "checkpoints").glob(".step_*.partial"):
+            partial.unlink()
+
     def newest_checkpoint(self, most: int | None = None) -> Path | None:
         """The newest undamaged checkpoint of at most `most` steps; None where there is none.
 
