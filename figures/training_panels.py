@@ -31,13 +31,16 @@ def loss_over_training(points: Collection[Point], ends: Collection[End], bounds:
         bounds: loss of generation 0 on the whole validation part, by seed; may be empty.
         ax: where to draw.
     """
+    curves = [p for p in points if p.metric == "validation/loss"]
+    seeds_of = {name: sorted({p.seed for p in curves if p.arm == name}) for name in ARMS}
+    counts = {len(seeds) for seeds in [*seeds_of.values(), [*bounds]] if seeds}
     for name, arm in ARMS.items():
-        seeds = sorted({p.seed for p in points if (p.arm, p.metric) == (name, "validation/loss")})
-        spread = mean_and_range([curve(points, "validation/loss", arm=name, seed=seed) for seed in seeds])
+        seeds = seeds_of[name]
+        spread = mean_and_range([curve(curves, "validation/loss", arm=name, seed=seed) for seed in seeds])
         if not spread:
             continue
         steps, means, lows, highs = zip(*spread, strict=True)
-        label = f"{arm.label} ({_seeds(len(seeds))})"
+        label = _with_seeds(arm.label, len(seeds), counts)
         ax.plot(steps, means, color=arm.colour, marker=arm.marker, markersize=4, label=label, zorder=3)
         if len(seeds) > 1:
             ax.fill_between(steps, lows, highs, color=arm.colour, alpha=BAND, linewidth=0)
@@ -46,11 +49,11 @@ def loss_over_training(points: Collection[Point], ends: Collection[End], bounds:
             ax.plot(steps[-1], sum(finals) / len(finals), color=arm.colour, marker=arm.marker, markersize=9, zorder=4)
     if bounds:
         mean = sum(bounds.values()) / len(bounds)
-        label = f"{UPPER_BOUND.label} ({_seeds(len(bounds))})"
+        label = _with_seeds(UPPER_BOUND.label, len(bounds), counts)
         ax.axhline(mean, color=UPPER_BOUND.colour, linestyle=":", label=label, zorder=2)
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} on the small corpus", ylabel=LOSS_LABEL)
-    return _legend(ax)
+    return _legend(ax, title=_seeds(counts.pop()) if len(counts) == 1 else None)
 
 
 def density_over_generations(ends: Collection[End], ax: Axes) -> Axes:
@@ -105,7 +108,7 @@ def loss_within_generations(points: Collection[Point], ax: Axes) -> Axes:
             continue
         steps, means, _, _ = zip(*spread, strict=True)
         colour = generation_colour(generation, max(seeds_of) + 1)
-        label = str(generation) if len(counts) == 1 else f"{generation} ({_seeds(len(seeds))})"
+        label = _with_seeds(str(generation), len(seeds), counts)
         ax.plot(steps, means, color=colour, marker="o", markersize=3, label=label)
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} of the generation", ylabel=LOSS_LABEL)
@@ -114,6 +117,11 @@ def loss_within_generations(points: Collection[Point], ax: Axes) -> Axes:
 
 def _seeds(count: int) -> str:
     return f"{count} seed" if count == 1 else f"{count} seeds"
+
+
+def _with_seeds(label: str, count: int, counts: Collection[int]) -> str:
+    """The label, with the number of seeds unless that is the same everywhere and stands in the legend's title."""
+    return label if len(counts) == 1 else f"{label} ({_seeds(count)})"
 
 
 def _cut_beginning(ax: Axes) -> None:
@@ -130,5 +138,5 @@ def _cut_beginning(ax: Axes) -> None:
 
 def _legend(ax: Axes, title: str | None = None) -> Axes:
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(title=title, frameon=False)
+        ax.legend(title=title, frameon=False, alignment="left")
     return ax

@@ -79,6 +79,7 @@ def test_a_whole_experiment_gives_its_table_and_five_pictures(
         "+0.0000",
         "+0.4206",
     ]
+    assert row(out, "density")[-1].strip() == "1.0000"
     assert row(out, "1  ")[-2:] == ["0.6931 (2.00)", "0.6931 (2.00)"]
     assert "missing" not in out
     pictures = sorted(path.name for path in (tmp_path / "report").iterdir())
@@ -122,13 +123,14 @@ def test_differences_pair_the_seeds_that_both_arms_have() -> None:
     ends += [End("Connectome", seed, 0, 2.5 + seed, 0.5) for seed in (1, 2)]
     table = arms_table(ends)
     assert [cell.strip() for cell in row(table, "minus NoConnectome") if cell][1:] == ["-", "-0.5000", "+0.0000", "-"]
+    assert row(table, "seeds")[-1].strip() == "0"
     assert "2.5000" not in table  # no seed 0
 
 
 def test_seeds_that_end_early_leave_a_dash() -> None:
     ends = [End("outer", 0, g, LOG2, 1.0) for g in (0, 1)] + [End("outer", 1, 0, LOG4, 1.0)]
     last = generations_table(ends).splitlines()[-1]
-    assert last.split() == ["1", "1.0000", "0.6931", "(2.00)", "-", "0.6931", "(2.00)"]
+    assert last.split() == ["1", "1.0000", "0.6931", "(2.00)", "-", "-"]
 
 
 def test_columns_are_aligned() -> None:
