@@ -89,14 +89,7 @@ class RollingCheckpoint(Checkpoint):
             trainer.save_checkpoint(path, weights_only=False)
         except OSError as error:
             older = folder.newest_checkpoint()
-            raise OSError(
-                f"could not write {path}: {error.strerror or error}. "
-                + (
-                    f"{older} is whole; make room and start the same command again"
-                    if older
-                    else "Make room and start again"
-                )
-            ) from error
+            raise OSError(f"{error} ({f'it goes on from {older}' if older else 'from the beginning'})") from error
         if trainer.is_global_zero:
             for old in list(folder.checkpoints().values())[self.keep :]:
                 old.unlink()
