@@ -14,6 +14,17 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -e '.[dev]' -c constraints.txt
 	touch $@
 
+# Two threads: a GPT of this size gains nothing from more, and the sums are then rounded alike on every machine.
+demo: export OMP_NUM_THREADS := $(or $(OMP_NUM_THREADS),2)
+demo: $(VENV)/installed
+	$(BIN)/python cli.py prepare --folder data/docstrings --source docstrings --tokenizer bytes \
+		--large 6000000 --small 64000 --validation 262145 --workers 2
+	$(BIN)/python cli.py fit --config demo/outer.yaml
+	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm Connectome
+	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm NoConnectome
+	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm RandomConnectome
+	$(BIN)/python cli.py report runs/demo --out runs/demo/report
+
 test: lint types
 	$(BIN)/python -m pytest -q -m "not slow and not shared and not slurm and not gpu"
 
