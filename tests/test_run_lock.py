@@ -4,42 +4,43 @@ import errno
 import fcntl
 import json
 import os
-import signal
-import subprocess
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callbacks.run_folder import RunFolder
 from callbacks.run_lock import RunLock
 
-HOLDER = """
-import sys, time
-from callbacks.run_folder import RunFolder
-from callbacks.run_lock import RunLock
-with RunLock(RunFolder(sys.argv[1])):
-    print("held", flush=True)
-    time.sleep(60)
-"""
+FORK = get_context("fork")  # a fresh interpreter would spend seconds on imports
+
+
+def hold(folder: Path, held: Any) -> None:
+    os.environ["SLURM_JOB_ID"] = "4711"
+    with RunLock(RunFolder(folder)):
+        held.set()
+        time.sleep(60)
 
 
 @contextmanager
-def another_process(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def another_process(folder: Path) -> Iterator[Any]:
     """A process that trains in the folder, killed at the end."""
-    command = [sys.executable, "-c", HOLDER, str(folder)]
-    environment = os.environ | {"SLURM_JOB_ID": "4711"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1], env=environment) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"held\n"
-            yield process
-        finally:
-            process.send_signal(signal.SIGKILL)
+    held = FORK.Event()
+    process = FORK.Process(target=hold, args=(folder, held))
+    process.start()
+    try:
+        assert held.wait(30)
+        yield process
+    finally:
+        process.kill()
+        process.join()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:
     with another_process(tmp_path) as holder:
         with (
@@ -49,8 +50,8 @@ def test_a_second_process_is_refused_until_the_first_is_killed(tmp_path: Path) -
             pass
         assert '"slurm_job": "4711"' in str(caught.value)
         assert json.loads((tmp_path / "run.lock").read_text())["pid"] == holder.pid  # a refused one leaves no trace
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
+        holder.kill()
+        holder.join()
         with RunLock(RunFolder(tmp_path)):
             assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
 
@@ -87,12 +88,12 @@ def test_a_longer_note_of_an_earlier_holder_leaves_nothing_behind(tmp_path: Path
         assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
 
 
-def test_a_file_system_without_locks_is_not_taken_for_another_process(
+def test_another_failure_of_the_disk_is_not_taken_for_another_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_locks(file: object, operation: int) -> None:
-        raise OSError(errno.ENOSYS, "Function not implemented")
+    def broken(file: object, operation: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(fcntl, "flock", no_locks)
-    with pytest.raises(OSError, match="Function not implemented"), RunLock(RunFolder(tmp_path)):
+    monkeypatch.setattr(fcntl, "flock", broken)
+    with pytest.raises(OSError, match="Input/output error"), RunLock(RunFolder(tmp_path)):
         pass
