@@ -1,24 +1,24 @@
 """A file is the old one or the new one, whatever happens to its writer."""
 
 import os
-import signal
-import subprocess
-import sys
+import time
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from connectome.atomic_file import atomic_file, fsync_folder
 
-WRITER_THAT_WAITS = """
-import sys, time
-from connectome.atomic_file import atomic_file
-with atomic_file(sys.argv[1]) as file:
-    file.write(b"half of the n")
-    file.flush()
-    print("writing", flush=True)
-    time.sleep(60)
-"""
+FORK = get_context("fork")  # a fresh interpreter would spend seconds on imports
+
+
+def write_for_ever(path: Path, writing: Any) -> None:
+    with atomic_file(path) as file:
+        file.write(b"half of the n")
+        file.flush()
+        writing.set()
+        time.sleep(60)
 
 
 def test_the_file_holds_what_was_written(tmp_path: Path) -> None:
@@ -86,14 +86,16 @@ def test_the_new_file_reaches_the_disk_before_its_name_does(tmp_path: Path, monk
     assert calls == ["fsync", "replace", "fsync"]  # the file, its name, the folder
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_killed_writer_leaves_the_old_file_and_its_successor_cleans_up(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    command = [sys.executable, "-c", WRITER_THAT_WAITS, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parents[1]) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"writing\n"
-        writer.send_signal(signal.SIGKILL)
+    writing = FORK.Event()
+    writer = FORK.Process(target=write_for_ever, args=(path, writing))
+    writer.start()
+    assert writing.wait(30)
+    writer.kill()
+    writer.join()
     assert path.read_bytes() == b"old"
     assert sorted(os.listdir(tmp_path)) == [".file.partial", "file"]
     with atomic_file(path) as file:
