@@ -12,6 +12,7 @@ from callbacks import stop_signal
 
 stop_signal.install()  # before torch is imported: a signal in those seconds must not kill the process
 
+import logging
 import os
 import sys
 import traceback
@@ -21,11 +22,20 @@ from pathlib import Path
 
 def prepare(args: Sequence[str]) -> None:
     """Text -> token shards."""
-    from jsonargparse import auto_cli
+    from jsonargparse import ArgumentParser
 
     from datamodules.prepare import prepare
 
-    auto_cli(prepare, args=list(args), as_positional=False)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("datamodules").setLevel(logging.INFO)
+    parser = ArgumentParser(prog="cli.py prepare", description="Text, or other people's shards, into token shards.")
+    parser.add_argument("--config", action="config", help="A YAML of these options.")
+    parser.add_function_arguments(prepare, skip={"verify"})
+    parser.add_argument(
+        "--verify", action="store_true", help="only read the folder again, and hold it to its manifests"
+    )
+    options = parser.parse_args(list(args)).as_dict()
+    prepare(**{name: value for name, value in options.items() if name != "config"})
 
 
 def report(args: Sequence[str]) -> None:
@@ -72,6 +82,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "report": report,
     "submit": submit,
 }
+STOP_AT_A_STEP = ("fit",)  # the other verbs may be ended at any moment
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -90,6 +101,8 @@ def main(args: Sequence[str] | None = None) -> int:
     if verb not in VERBS:
         print(f"error: there is no verb {verb!r}; known: {', '.join(VERBS)}", file=sys.stderr)
         return 2
+    if verb not in STOP_AT_A_STEP:
+        stop_signal.restore()
     try:
         VERBS[verb](rest)
     except (ValueError, OSError, RuntimeError) as error:

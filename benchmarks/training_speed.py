@@ -1,6 +1,6 @@
 """Optimizer steps through the command line, masks and logging on, against a bare loop around the same GPT.
 
-    python benchmarks/training.py --preset body --precision 32-true
+    python benchmarks/training_speed.py --preset body --precision 32-true
 
 Both run in one process, in turn, block by block of steps, on one thread and the process's CPU clock (on a GPU: the wall
 clock), so that what else the machine does hits both. The ratio is formed within a round; 1.00 means that the command
@@ -52,7 +52,9 @@ class Rounds(L.Callback):
         self.mask_seconds: list[float] = []
         self.start = 0.0
 
-    def on_train_batch_start(self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         if batch_idx % trainer.accumulate_grad_batches or trainer.global_step % self.steps:
             return
         if trainer.global_step:
@@ -129,7 +131,7 @@ def measure(preset: str, precision: str, batch: int, steps: int, rounds: int) ->
                 *(f"--trainer.accelerator={device.type}", "--trainer.devices=1", f"--trainer.precision={precision}"),
                 *("--data.validation_tokens=65536", "--data.full_validation_tokens=65536"),
                 *("--trainer.limit_val_batches=0", "--checkpoint.every=1000000"),
-                "--trainer.callbacks+=benchmarks.training.current_rounds",
+                "--trainer.callbacks+=benchmarks.training_speed.current_rounds",
             ]
         )
         if status:
@@ -164,6 +166,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks.training import main as run  # so that the callback finds this very module
+    from benchmarks.training_speed import main as run  # so that the callback finds this very module
 
     run()
