@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,20 @@ def test_a_weight_costs_one_bit_and_an_existing_one_a_second(tmp_path: Path) -> 
 def test_saving_replaces_an_older_file(connectome: Connectome, path: Path) -> None:
     save_connectome(Connectome({"a": torch.ones(1, 1, dtype=torch.int8)}), path)
     assert list(load_connectome(path).matrices) == ["a"]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_save_that_fails_leaves_the_older_file(
+    connectome: Connectome, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_connectome(connectome.random_like(0), path)
+    assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
 
 

@@ -294,11 +294,11 @@ def test_numbers_of_another_network_are_refused() -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_the_loss_in_bfloat16_on_a_gpu_is_that_of_the_cpu(net: GPT, tokens: Tensor) -> None:
-    """bfloat16 keeps some three digits of each product; the mean loss of 18 tokens some two."""
+    """bfloat16 keeps two to three digits of each product; the mean loss of 18 tokens keeps three."""
     targets = tokens.roll(-1, 1)
     expected = next_token_loss(net.hidden(tokens), net.lm_head.weight, targets)
     net.cuda()
     with torch.autocast("cuda", torch.bfloat16):
         loss = next_token_loss(net.hidden(tokens.cuda()), net.lm_head.weight, targets.cuda())
     assert loss.dtype == torch.float32
-    torch.testing.assert_close(loss.cpu(), expected, rtol=2e-2, atol=0)
+    torch.testing.assert_close(loss.cpu(), expected, rtol=5e-3, atol=0)
