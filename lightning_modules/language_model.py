@@ -237,7 +237,7 @@ class LanguageModel(L.LightningModule):
         if self.trainer.state.fn == "fit":
             self.log_at(self.trainer.global_step, values)
         else:
-            self.log_dict(values, logger=False)
+            self.log_dict(values)  # what is not for loggers, Lightning does not print either
 
     # logging and checkpoints
 
