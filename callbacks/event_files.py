@@ -19,14 +19,12 @@ def cut_events(folder: Path, keep: Callable[[str, int], bool]) -> None:
     A record that a kill has torn in half ends its file. Files that lose nothing are left alone.
     """
     for path in sorted(folder.glob("events.out.tfevents.*")):
-        kept, dropped = [], False
+        kept = []
         for raw in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(raw)
             if all(keep(value.tag, event.step) for value in event.summary.value):
                 kept.append(raw)
-            else:
-                dropped = True
-        if dropped or sum(len(raw) + RECORD_OVERHEAD for raw in kept) != path.stat().st_size:
+        if sum(len(raw) + RECORD_OVERHEAD for raw in kept) != path.stat().st_size:
             with atomic_file(path) as file:
                 writer = RecordWriter(file)
                 for raw in kept:
