@@ -215,6 +215,10 @@ def test_fewer_windows_than_a_batch_are_refused(make: Make) -> None:
         make(batch_size=51, micro_batch_size=1).setup("fit")
 
 
+def test_as_many_windows_as_a_batch_are_enough(make: Make) -> None:
+    make(batch_size=50, micro_batch_size=1).setup("fit")
+
+
 def test_a_validation_part_that_is_too_short_is_refused(make: Make) -> None:
     with pytest.raises(ShardError, match=r"holds 120 tokens in whole windows, 124 are asked for: lower --data\.full"):
         make(full_validation_tokens=124).setup("fit")
@@ -235,11 +239,12 @@ def test_a_shard_in_training_and_validation_is_refused(make: Make, train: str, v
         make(train=train, validation=validation, **options).setup("fit")
 
 
-def test_a_link_to_a_training_shard_is_no_other_shard(make: Make, folder: Path) -> None:
+@pytest.mark.parametrize(("train", "validation"), [("large", "linked"), ("linked", "large")])
+def test_a_link_to_a_shard_is_no_other_shard(make: Make, folder: Path, train: str, validation: str) -> None:
     (folder / "linked").mkdir()
     (folder / "linked" / "c.bin").symlink_to(folder / "large" / "a.bin")
     with pytest.raises(ShardError, match="in training and in validation"):
-        make(validation="linked", full_validation_tokens=40).setup("fit")
+        make(train=train, validation=validation, full_validation_tokens=40).setup("fit")
 
 
 def test_parts_of_different_tokenizers_are_refused(make: Make, folder: Path) -> None:
