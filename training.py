@@ -168,7 +168,7 @@ class TrainingCLI(LightningCLI):
         leads = rank_zero_only.rank == 0
         with RunLock(folder) if leads else nullcontext():
             folder.refuse_foreign_checkpoints()
-            RunConfig(folder.root / "config.yaml").settle(self.config_dump, write=leads)
+            RunConfig(folder.root / "config.yaml").settle(self.config_dump, begun=folder.begun, write=leads)
             checkpoint = self._starting_point(folder, leads)
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
 

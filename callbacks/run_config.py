@@ -37,13 +37,19 @@ class RunConfig:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def settle(self, config: Mapping[str, Any], *, write: bool) -> None:
+    def settle(self, config: Mapping[str, Any], *, begun: bool = True, write: bool) -> None:
         """Compare `config` with that of the run's earlier starts, then keep it.
+
+        Args:
+            config: what is asked for now.
+            begun: whether earlier starts came far enough to leave anything; one that ended in an error message binds
+                nobody.
+            write: whether this process writes the file.
 
         Raises:
             ValueError: if it would make the run another experiment; the message says what differs.
         """
-        if self.path.is_file():
+        if begun and self.path.is_file():
             old, new = dict(_flat(yaml.safe_load(self.path.read_text()))), dict(_flat(config))
             differing = [
                 key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and _matters(key)

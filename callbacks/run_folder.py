@@ -58,6 +58,13 @@ class RunFolder:
         found = {self.step_of(path): path for path in files if path.stem.removeprefix("step_").isdecimal()}
         return dict(sorted(found.items(), reverse=True))
 
+    @property
+    def begun(self) -> bool:
+        """Whether a run has left anything here that it could not simply do again."""
+        return any(
+            any(self.root.glob(name)) for name in ("checkpoints/*.ckpt", "connectomes/*", "generations/*", "final.*")
+        )
+
     @staticmethod
     def step_of(checkpoint: Path) -> int:
         """Optimizer steps done in a checkpoint, by its name."""

@@ -154,6 +154,11 @@ def test_another_configuration_in_the_same_folder_is_refused_and_named(
     assert (tmp_path / "config.yaml").read_bytes() == config
 
 
+def test_a_start_that_failed_binds_nobody_to_its_options(outer: Run, tmp_path: Path) -> None:
+    assert outer(tmp_path, "--model.vocab_size", "32") == 1
+    assert outer(tmp_path, "--generation", "0") == 0
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
