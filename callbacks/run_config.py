@@ -37,7 +37,7 @@ class RunConfig:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def settle(self, config: Mapping[str, Any], *, begun: bool = True, write: bool) -> None:
+    def settle(self, config: Mapping[str, Any], *, begun: bool, write: bool) -> None:
         """Compare `config` with that of the run's earlier starts, then keep it.
 
         Args:
@@ -48,8 +48,14 @@ class RunConfig:
 
         Raises:
             ValueError: if it would make the run another experiment; the message says what differs.
+            FileExistsError: if the folder holds a run that does not say what was asked of it.
         """
-        if begun and self.path.is_file():
+        if begun and not self.path.is_file():
+            raise FileExistsError(
+                f"{self.path.parent} already holds connectomes, weights or checkpoints of another run and no "
+                f"{self.path.name} that says which: choose another folder with --run"
+            )
+        if begun:
             old, new = dict(_flat(yaml.safe_load(self.path.read_text()))), dict(_flat(config))
             differing = [
                 key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key) and _matters(key)

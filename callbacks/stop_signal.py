@@ -1,7 +1,8 @@
 """A signal that asks to stop is noted, and acted on at the next optimizer-step boundary. Standard library only.
 
 SLURM's SIGUSR1 (before a time limit or a preemption) and SIGTERM end a process that has not installed a handler, and
-`import torch` takes seconds: so `cli.py` installs this one first and only verbs that lose nothing by it restore the old one.
+`import torch` takes seconds: so `cli.py` installs this one first and only verbs
+that lose nothing by it restore the old one.
 """
 
 import signal

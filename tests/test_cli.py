@@ -1,6 +1,7 @@
 """The command line: both shipped YAMLs, --help, and bad input that ends in one message before anything is written."""
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -140,7 +141,7 @@ def test_a_folder_with_another_runs_connectomes_is_not_overwritten(
     there.write_bytes(RunFolder(straight).connectome(0).read_bytes())
     before = there.read_bytes()
     assert outer(tmp_path) == 1
-    assert "already holds connectomes of another run" in capsys.readouterr().err
+    assert "of another run and no config.yaml" in capsys.readouterr().err
     assert there.read_bytes() == before
 
 
@@ -169,13 +170,16 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(
     assert outer(tmp_path) == 0
 
 
-def test_a_hostile_checkpoint_is_refused(outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_hostile_checkpoint_is_refused(
+    outer: Run, straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Hostile:
         def __reduce__(self) -> tuple[Callable[[str], object], tuple[str]]:
             return Path.mkdir, (tmp_path / "owned",)  # type: ignore[return-value]
 
     path = RunFolder(tmp_path / "run").checkpoint(3)
     path.parent.mkdir(parents=True)
+    shutil.copy(straight / "config.yaml", tmp_path / "run" / "config.yaml")
     torch.save({"state_dict": Hostile()}, path)
     assert outer(tmp_path / "run") == 1
     assert "is refused" in capsys.readouterr().err

@@ -39,7 +39,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def begun(tmp_path: Path) -> RunConfig:
     """The configuration of a run that was started once."""
     config = RunConfig(tmp_path / "config.yaml")
-    config.settle(CONFIG, write=True)
+    config.settle(CONFIG, begun=False, write=True)
     return config
 
 
@@ -53,7 +53,7 @@ def test_the_order_of_the_entries_is_kept(begun: RunConfig) -> None:
 
 def test_the_same_configuration_goes_on(begun: RunConfig) -> None:
     before = begun.path.read_bytes()
-    begun.settle(deepcopy(CONFIG), write=True)
+    begun.settle(deepcopy(CONFIG), begun=True, write=True)
     assert begun.path.read_bytes() == before
 
 
@@ -73,7 +73,7 @@ def test_the_same_configuration_goes_on(begun: RunConfig) -> None:
     ],
 )
 def test_what_makes_no_other_experiment_may_change(begun: RunConfig, path: str, value: Any) -> None:
-    begun.settle(changed(path, value), write=True)
+    begun.settle(changed(path, value), begun=True, write=True)
     assert yaml.safe_load(begun.path.read_text()) == changed(path, value)
 
 
@@ -99,7 +99,7 @@ def test_another_experiment_is_refused_and_the_message_says_what_differs(
 ) -> None:
     before = begun.path.read_bytes()
     with pytest.raises(ValueError, match="holds a run with another configuration") as caught:
-        begun.settle(changed(path, value), write=True)
+        begun.settle(changed(path, value), begun=True, write=True)
     assert f"{path}: " in str(caught.value)
     assert f" -> {value}" in str(caught.value)
     assert "or another folder with --run" in str(caught.value)
@@ -109,12 +109,23 @@ def test_another_experiment_is_refused_and_the_message_says_what_differs(
 def test_several_differences_are_all_named(begun: RunConfig) -> None:
     config = changed("model.n_layer", 6) | {"seed_everything": 1}
     with pytest.raises(ValueError, match=r"\(model\.n_layer: 12 -> 6; seed_everything: 0 -> 1\)"):
-        begun.settle(config, write=True)
+        begun.settle(config, begun=True, write=True)
 
 
 def test_a_rank_that_does_not_lead_compares_but_writes_nothing(begun: RunConfig, tmp_path: Path) -> None:
     other = RunConfig(tmp_path / "other.yaml")
-    other.settle(CONFIG, write=False)
+    other.settle(CONFIG, begun=False, write=False)
     assert not other.path.exists()
     with pytest.raises(ValueError, match="seed_everything"):
-        begun.settle(changed("seed_everything", 1), write=False)
+        begun.settle(changed("seed_everything", 1), begun=True, write=False)
+
+
+def test_products_without_a_configuration_are_another_runs(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match=r"of another run and no config\.yaml"):
+        RunConfig(tmp_path / "config.yaml").settle(CONFIG, begun=True, write=True)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_a_start_that_left_nothing_binds_nobody(begun: RunConfig) -> None:
+    begun.settle(changed("seed_everything", 1), begun=False, write=True)
+    assert yaml.safe_load(begun.path.read_text())["seed_everything"] == 1
