@@ -143,7 +143,7 @@ def _read_experiment(
     generations = configurations["outer"]["generations"]
     if arms:
         connectome = folder / f"outer/seed_{{seed}}/connectomes/generation_{generations - 1}.connectome"
-        words["inner"] = ["--config", inner, *options, "--wiring.connectome", str(connectome)]
+        words["inner"] = ["--config", inner, *options, "--generations", "1", "--wiring.connectome", str(connectome)]
         configurations["inner"] = _read_configuration([*words["inner"], "--wiring.arm", arms[0]])
     experiment = Experiment(
         folder=folder,
@@ -201,7 +201,7 @@ def _refuse_twice(experiment: str) -> None:
     names = run_slurm(["squeue", "--noheader", f"--user={getpass.getuser()}", "--format=%i %j"]).splitlines()
     there = [line for line in names if line.split(maxsplit=1)[1].startswith(f"{experiment}.")]
     if there:
-        ids = " ".join(line.split("_")[0].split()[0] for line in there)
+        ids = " ".join(dict.fromkeys(line.split("_")[0].split()[0] for line in there))
         raise SlurmError(
             f"jobs of {experiment!r} are in the queue ({', '.join(there)}): let them finish, or `scancel {ids}` first"
         )
