@@ -84,8 +84,20 @@ def read_weights(path: str | Path) -> Weights:
             f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, "
             "generations/*.safetensors or snapshots/*.safetensors"
         )
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
+    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _from_lightning(path)
+    with torch.device("meta"):
+        expected = {name: matrix.shape for name, matrix in GPT(weights.config).named_parameters()}
+    found = {name: tensor.shape for name, tensor in weights.tensors.items()}
+    if found != expected:
+        wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise CheckpointError(
+            f"{path} does not hold the GPT that it names ({weights.config}): {len(wrong)} matrices are missing, extra or "
+            f"of another shape, {wrong[0]} first"
+        )
+    return weights
+
+
+def _from_lightning(path: Path) -> Weights:
     content = read_checkpoint(path)
     if "gpt" not in content or "state_dict" not in content:
         raise CheckpointError(f"{path} is not a checkpoint of this project's LanguageModel: it names no GPT shape")

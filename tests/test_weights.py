@@ -197,3 +197,11 @@ def test_a_full_checkpoint_is_written_whole_and_removed_quietly(tmp_path: Path) 
     for _ in range(2):
         AtomicCheckpointIO().remove_checkpoint(path)
     assert not path.exists()
+
+
+def test_weights_of_another_shape_than_the_file_names_are_refused(tmp_path: Path) -> None:
+    net = GPT(TOY)
+    content = lightning_checkpoint(net, gpt=asdict(TOY) | {"n_layer": 2})
+    torch.save(content, tmp_path / "step.ckpt")
+    with pytest.raises(CheckpointError, match="4 matrices are missing"):
+        read_weights(tmp_path / "step.ckpt")

@@ -1,0 +1,58 @@
+"""What a LanguageModel refuses before it trains or validates."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from datamodules.manifest import Part
+from lightning_modules.gpt import GPT, GPTConfig
+from lightning_modules.language_model import LanguageModel
+from lightning_modules.weights import write_weights
+
+TOY = GPTConfig(vocab_size=16, n_layer=1, n_head=1, n_embd=4, block_size=8)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    """Kept weights of a toy GPT on GPT-2's tokens."""
+    write_weights(tmp_path / "0.safetensors", GPT(TOY), {"tokenizer": "gpt2"})
+    return str(tmp_path / "0.safetensors")
+
+
+def setup(model: LanguageModel, part: Part) -> None:
+    model._trainer = SimpleNamespace(datamodule=SimpleNamespace(part=part))
+    model.setup("validate")
+
+
+def test_the_shape_is_the_checkpoints(checkpoint: str) -> None:
+    assert LanguageModel(checkpoint=checkpoint).config == TOY
+
+
+def test_a_shape_that_contradicts_the_checkpoint_is_refused(checkpoint: str) -> None:
+    with pytest.raises(ValueError, match=r"another architecture.*'n_layer': \(2, 1\)"):
+        LanguageModel(checkpoint=checkpoint, n_layer=2, n_head=1)
+
+
+def test_shards_of_another_tokenizer_are_refused(checkpoint: str) -> None:
+    model = LanguageModel(checkpoint=checkpoint)
+    setup(model, Part("gpt2", 15, "f"))
+    with pytest.raises(ValueError, match="trained on tokens of 'gpt2', the shards hold tokens of 'bytes'"):
+        setup(model, Part("bytes", 15, "f"))
+
+
+def test_a_token_beyond_the_vocabulary_is_refused(checkpoint: str) -> None:
+    with pytest.raises(ValueError, match="to at least 17"):
+        setup(LanguageModel(checkpoint=checkpoint), Part("gpt2", 16, "f"))
+
+
+def test_clipping_by_value_is_refused() -> None:
+    model = LanguageModel(**{key: value for key, value in vars(TOY).items() if key != "tied_embeddings"})
+    with pytest.raises(ValueError, match="clipped by norm"):
+        model.configure_gradient_clipping(torch.optim.SGD(model.parameters()), 1.0, "value")
+
+
+def test_a_zero_eps_is_refused() -> None:
+    with pytest.raises(ValueError, match="eps must be positive"):
+        LanguageModel(eps=0.0)
