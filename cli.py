@@ -24,7 +24,7 @@ def prepare(args: Sequence[str]) -> None:
     """Text -> token shards."""
     from jsonargparse import ArgumentParser
 
-    from datamodules.prepare import prepare
+    from datamodules.preparing.prepare import prepare
 
     logging.basicConfig(format="%(message)s")
     logging.getLogger("datamodules").setLevel(logging.INFO)

@@ -17,9 +17,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from datamodules.documents import Source, TextFiles, Unit
-from datamodules.encoded_unit import encode_unit
-from datamodules.encoding_workers import EncodingJob, encode_units
+from datamodules.preparing.documents import Source, TextFiles, Unit
+from datamodules.preparing.encoded_unit import encode_unit
+from datamodules.preparing.encoding_workers import EncodingJob, encode_units
 from datamodules.tokenizer import get_tokenizer
 
 

@@ -91,8 +91,8 @@ def read_weights(path: str | Path) -> Weights:
     if found != expected:
         wrong = sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
         raise CheckpointError(
-            f"{path} does not hold the GPT that it names ({weights.config}): {len(wrong)} matrices are missing, extra or "
-            f"of another shape, {wrong[0]} first"
+            f"{path} does not hold the GPT that it names ({weights.config}): {len(wrong)} matrices are missing, extra "
+            f"or of another shape, {wrong[0]} first"
         )
     return weights
 

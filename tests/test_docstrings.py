@@ -2,7 +2,7 @@
 
 import pytest
 
-from datamodules.docstrings import Docstrings, docstrings, english_prose
+from datamodules.preparing.docstrings import Docstrings, docstrings, english_prose
 
 PROSE = "Return the sum of all the values that are given in the list, which may be empty, in which case it is zero."
 

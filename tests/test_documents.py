@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules import documents
-from datamodules.documents import Row, TextFiles, source_key
+from datamodules.preparing import documents
+from datamodules.preparing.documents import Row, TextFiles, source_key
 
 
 def rows_of(source):

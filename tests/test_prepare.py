@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from connectome import atomic_file
-from datamodules import documents
 from datamodules.manifest import Manifest, describe_part
-from datamodules.parts import PARTS
-from datamodules.prepare import PreparationError, prepare
+from datamodules.preparing import documents
+from datamodules.preparing.parts import PARTS
+from datamodules.preparing.prepare import PreparationError, prepare
 from datamodules.token_shards import TokenShards, find_shards
 
 END = 256

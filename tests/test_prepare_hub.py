@@ -11,8 +11,8 @@ import pytest
 from fake_hub import COMMIT, FakeHub
 
 from datamodules.manifest import Manifest
+from datamodules.preparing.verification import verify_folder
 from datamodules.token_shards import write_shard
-from datamodules.verification import verify_folder
 
 CLI = Path(__file__).parents[1] / "cli.py"
 CONFIGURATION = """---

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datamodules.parts import DUPLICATE, PARTS, SourceTooSmallError, divide
+from datamodules.preparing.parts import DUPLICATE, PARTS, SourceTooSmallError, divide
 
 SIZES = {"validation": 10, "small": 20, "large": 70}
 

@@ -5,15 +5,15 @@ import logging
 import numpy as np
 import pytest
 
-from datamodules import patience
 from datamodules.manifest import Manifest, describe_part
-from datamodules.parts import SourceTooSmallError
-from datamodules.patience import with_patience
-from datamodules.prepare import prepare
-from datamodules.pretokenised import PretokenisedShards
-from datamodules.recurring_texts import text_hashes
+from datamodules.preparing import patience
+from datamodules.preparing.parts import SourceTooSmallError
+from datamodules.preparing.patience import with_patience
+from datamodules.preparing.prepare import prepare
+from datamodules.preparing.pretokenised import PretokenisedShards
+from datamodules.preparing.recurring_texts import text_hashes
+from datamodules.preparing.verification import verify_folder
 from datamodules.token_shards import find_shards, write_shard
-from datamodules.verification import verify_folder
 
 END = 50256
 SIZES = {"validation": 100, "small": 50, "large": 250}

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from datamodules.manifest import Manifest, ShardEntry, shard_entry
-from datamodules.parts import PARTS, PartName
-from datamodules.recurring_texts import SEPARATORS, count_recurring, text_hashes
+from datamodules.preparing.parts import PARTS, PartName
+from datamodules.preparing.recurring_texts import SEPARATORS, count_recurring, text_hashes
 from datamodules.token_shards import ShardError, find_shards
 
 __all__ = ["verify_folder"]

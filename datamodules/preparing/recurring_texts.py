@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.parts import PartName
+from datamodules.preparing.parts import PartName
 from datamodules.token_shards import open_shard
 
 __all__ = ["SEPARATORS", "count_recurring", "text_hashes"]

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from datamodules.docstrings import Docstrings
-from datamodules.documents import LINES, PARQUET, Source, TextFiles, local_files
-from datamodules.encoding_workers import count_complete
 from datamodules.manifest import Manifest
-from datamodules.parts import PARTS, PartName
-from datamodules.preparation import UNFINISHED, Preparation
-from datamodules.pretokenised import PretokenisedShards
-from datamodules.verification import verify_folder
+from datamodules.preparing.docstrings import Docstrings
+from datamodules.preparing.documents import LINES, PARQUET, Source, TextFiles, local_files
+from datamodules.preparing.encoding_workers import count_complete
+from datamodules.preparing.parts import PARTS, PartName
+from datamodules.preparing.preparation import UNFINISHED, Preparation
+from datamodules.preparing.pretokenised import PretokenisedShards
+from datamodules.preparing.verification import verify_folder
 
 __all__ = ["PreparationError", "open_source", "prepare"]
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from datamodules.documents import Row, Unit
+from datamodules.preparing.documents import Row, Unit
 
 __all__ = ["PACKAGES", "Docstrings", "docstrings", "english_prose"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.encoded_unit import EncodedUnit, read_unit
+from datamodules.preparing.encoded_unit import EncodedUnit, read_unit
 
 __all__ = ["UnitIndex"]
 

@@ -6,8 +6,8 @@ from typing import Self
 
 from tqdm import tqdm
 
-from datamodules.documents import Unit
-from datamodules.encoding_workers import UnitTotals
+from datamodules.preparing.documents import Unit
+from datamodules.preparing.encoding_workers import UnitTotals
 
 __all__ = ["EncodingProgress"]
 

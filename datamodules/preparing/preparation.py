@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from connectome.atomic_file import atomic_file, fsync_folder
-from datamodules.documents import Source, Unit
-from datamodules.encoded_unit import drop_unit
-from datamodules.encoding_progress import EncodingProgress
-from datamodules.encoding_workers import EncodingJob, encode_units
 from datamodules.manifest import Manifest
-from datamodules.part_writer import PartWriter
-from datamodules.parts import PARTS, Division, PartName, SourceTooSmallError, divide
+from datamodules.preparing.documents import Source, Unit
+from datamodules.preparing.encoded_unit import drop_unit
+from datamodules.preparing.encoding_progress import EncodingProgress
+from datamodules.preparing.encoding_workers import EncodingJob, encode_units
+from datamodules.preparing.part_writer import PartWriter
+from datamodules.preparing.parts import PARTS, Division, PartName, SourceTooSmallError, divide
+from datamodules.preparing.unit_index import UnitIndex
 from datamodules.tokenizer import fingerprint, get_tokenizer
-from datamodules.unit_index import UnitIndex
 
 __all__ = ["Preparation"]
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.encoded_unit import drop_tokens, read_tokens
 from datamodules.manifest import ShardEntry, shard_entry
+from datamodules.preparing.encoded_unit import drop_tokens, read_tokens
+from datamodules.preparing.unit_index import UnitIndex
 from datamodules.token_shards import open_shard, write_shard
-from datamodules.unit_index import UnitIndex
 
 __all__ = ["PartWriter"]
 

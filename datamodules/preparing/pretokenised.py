@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from connectome.atomic_file import atomic_file
-from datamodules.documents import local_files
 from datamodules.manifest import Manifest, shard_entry
-from datamodules.parts import PARTS, PartName, SourceTooSmallError
-from datamodules.patience import with_patience
-from datamodules.recurring_texts import SEPARATORS, count_recurring, text_hashes
+from datamodules.preparing.documents import local_files
+from datamodules.preparing.parts import PARTS, PartName, SourceTooSmallError
+from datamodules.preparing.patience import with_patience
+from datamodules.preparing.recurring_texts import SEPARATORS, count_recurring, text_hashes
 from datamodules.token_shards import HEADER_BYTES, MAGIC, VERSION, ShardError, open_shard
 from datamodules.tokenizer import FINGERPRINTS
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import tiktoken
 
-from datamodules.documents import Source, Unit
-from datamodules.encoded_unit import EncodedUnit, encode_unit, read_unit
-from datamodules.patience import with_patience
+from datamodules.preparing.documents import Source, Unit
+from datamodules.preparing.encoded_unit import EncodedUnit, encode_unit, read_unit
+from datamodules.preparing.patience import with_patience
 from datamodules.tokenizer import get_tokenizer
 
 __all__ = ["EncodingJob", "UnitTotals", "count_complete", "encode_units"]

@@ -9,7 +9,7 @@ import numpy as np
 import tiktoken
 
 from connectome.atomic_file import atomic_file
-from datamodules.documents import Row, Source, Unit, source_key
+from datamodules.preparing.documents import Row, Source, Unit, source_key
 
 __all__ = ["EncodedUnit", "drop_tokens", "drop_unit", "encode_unit", "read_tokens", "read_unit"]
 
