@@ -6,7 +6,7 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -86,12 +86,27 @@ def test_equal_connectomes_give_equal_bytes(connectome: Connectome, path: Path, 
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-def test_a_weight_costs_one_bit_and_an_existing_one_a_second(tmp_path: Path) -> None:
-    """Of 8,000 weights 2,000 exist: 10,000 bits."""
-    quarter = (torch.arange(8_000) % 4 == 0).to(torch.int8).view(80, 100)
-    save_connectome(Connectome({"a": quarter}), tmp_path / "file")
-    content = (tmp_path / "file").read_bytes()
-    assert len(content) - FIXED.size - FIXED.unpack_from(content)[2] - DIGEST_BYTES == 10_000 / 8
+@pytest.mark.parametrize("coder", ["independent", "grouped"])
+def test_both_coders_give_back_what_they_were_given(
+    connectome: Connectome, coder: Literal["independent", "grouped"], tmp_path: Path
+) -> None:
+    save_connectome(connectome, tmp_path / "file", coder=coder)
+    loaded = load_connectome(tmp_path / "file")
+    assert all(torch.equal(loaded.matrices[name], matrix) for name, matrix in connectome.matrices.items())
+
+
+def test_files_of_version_1_are_still_read(tmp_path: Path) -> None:
+    """Two bytes of payload: which of the 6 weights exist, then which of those 3 are excitatory."""
+    header = {
+        "architecture": {"n_layer": 1},
+        "provenance": {"generation": 2},
+        "matrices": [{"name": "a", "shape": [2, 3], "kept": 3}],
+    }
+    text = json.dumps(header).encode()
+    (tmp_path / "old").write_bytes(sign(FIXED.pack(MAGIC, 1, len(text)) + text + bytes([0b10110000, 0b10100000])))
+    loaded = load_connectome(tmp_path / "old")
+    assert loaded.matrices["a"].tolist() == [[1, 0, -1], [1, 0, 0]]
+    assert (loaded.architecture, loaded.provenance) == ({"n_layer": 1}, Provenance(2))
 
 
 def test_saving_replaces_an_older_file(connectome: Connectome, path: Path) -> None:
@@ -168,6 +183,14 @@ def shape_of_three(header: dict[str, Any]) -> None:
     header["matrices"][0]["shape"] = [7, 3, 3]
 
 
+def unheard_of_groups(header: dict[str, Any]) -> None:
+    header["matrices"][0]["groups"] = 3
+
+
+def many_groups(header: dict[str, Any]) -> None:
+    header["matrices"][0]["groups"] = 2**60
+
+
 def wrong_count(header: dict[str, Any]) -> None:
     header["matrices"][0]["kept"] += 1
 
@@ -182,6 +205,8 @@ def the_same_name_twice(header: dict[str, Any]) -> None:
         absurd_shape,
         negative_shape,
         shape_of_three,
+        unheard_of_groups,
+        many_groups,
         wrong_count,
         the_same_name_twice,
         lambda header: header["matrices"].clear(),
