@@ -1,4 +1,4 @@
-"""Exact resume on two gloo processes, in bf16-mixed and compiled: pairwise over processes, precision and compilation."""
+"""Exact resume on two gloo processes, in bf16-mixed, compiled: pairwise over processes, precision and compilation."""
 
 import os
 import subprocess
@@ -38,6 +38,7 @@ def test_interrupted_and_resumed_runs_equal_the_straight_one(processes: int, pre
     ]
 
 
+@pytest.mark.filterwarnings("default")  # of what torch does while it compiles
 def test_a_new_generation_compiles_nothing_again(outer: Callable[..., int], tmp_path: Path) -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
