@@ -14,8 +14,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install -q -e '.[dev]' -c constraints.txt
 	touch $@
 
-# Two threads: a GPT of this size gains nothing from more, and the sums are then rounded alike on every machine.
+# Two threads: a GPT of this size gains nothing from more. They sleep while they wait: threads that spin, as is the
+# default, made it four to ten times slower on two cores on which other programs were busy too.
 demo: export OMP_NUM_THREADS := $(or $(OMP_NUM_THREADS),2)
+demo: export OMP_WAIT_POLICY := passive
 demo: $(VENV)/installed
 	$(BIN)/python cli.py prepare --folder data/docstrings --source docstrings --tokenizer bytes \
 		--large 6000000 --small 64000 --validation 262145 --workers 2
