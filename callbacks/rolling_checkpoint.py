@@ -34,11 +34,21 @@ class RollingCheckpoint(Checkpoint):
         self.due = False
         self.leave = False
 
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note where the run stands; the trainer does not know it yet at `on_fit_start`."""
+        self.seen = checkpoint["global_step"]
+
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Keep Lightning from putting its SIGTERM handler over ours; remove what killed writers have left.
+        """Refuse ranks that stand apart; keep Lightning's SIGTERM handler away; remove what killed writers have left.
 
         That handler ends the run without a checkpoint, and with several ranks communicates from wherever it strikes.
         """
+        leaders = trainer.strategy.broadcast(self.seen)
+        if leaders != self.seen:
+            raise RuntimeError(
+                f"rank {trainer.global_rank} found the checkpoint of step {self.seen:,}, rank 0 that of {leaders:,}: "
+                f"the nodes do not see the same files in {trainer.default_root_dir}; start the same command again"
+            )
         stop_signal.install()
         trainer._signal_connector.register_signal_handlers = lambda: None
         if trainer.is_global_zero:

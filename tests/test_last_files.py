@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning as L
@@ -127,3 +128,13 @@ def test_a_half_written_checkpoint_is_removed_when_its_run_goes_on(outer: Run, t
     partial.write_bytes(b"half")
     assert outer(tmp_path, "--generation", "1") == 0
     assert not partial.exists()
+
+
+def test_a_rank_that_found_another_checkpoint_than_rank_zero_stops_the_run(tmp_path: Path) -> None:
+    trainer = SimpleNamespace(
+        strategy=SimpleNamespace(broadcast=lambda step: 6), global_rank=1, default_root_dir=tmp_path
+    )
+    checkpointing = RollingCheckpoint()
+    checkpointing.on_load_checkpoint(trainer, None, {"global_step": 3})  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="rank 1 found the checkpoint of step 3, rank 0 that of 6"):
+        checkpointing.on_fit_start(trainer, None)  # type: ignore[arg-type]
