@@ -53,7 +53,7 @@ def loss_over_training(points: Collection[Point], ends: Collection[End], bounds:
         ax.axhline(mean, color=UPPER_BOUND.colour, linestyle=":", label=label, zorder=2)
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} on the small corpus", ylabel=LOSS_LABEL)
-    return _legend(ax, title=_seeds(counts.pop()) if len(counts) == 1 else None)
+    return _legend(ax, title=_seeds(counts.pop(), "mean and range") if len(counts) == 1 else None)
 
 
 def density_over_generations(ends: Collection[End], ax: Axes) -> Axes:
@@ -83,7 +83,9 @@ def loss_over_generations(ends: Collection[End], ax: Axes) -> Axes:
     spread = mean_and_range([[(end.generation, end.loss) for end in outer if end.seed == seed] for seed in seeds])
     if spread:
         generations, means, lows, highs = zip(*spread, strict=True)
-        ax.plot(generations, means, color=colour, marker="o", label=f"Outer loop ({_seeds(len(seeds))})")
+        ax.plot(
+            generations, means, color=colour, marker="o", label=f"Outer loop ({_seeds(len(seeds), 'mean and range')})"
+        )
         if len(seeds) > 1:
             ax.fill_between(generations, lows, highs, color=colour, alpha=BAND, linewidth=0)
     bounds = [end.loss for end in outer if end.generation == 0]
@@ -112,11 +114,12 @@ def loss_within_generations(points: Collection[Point], ax: Axes) -> Axes:
         ax.plot(steps, means, color=colour, marker="o", markersize=3, label=label)
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} of the generation", ylabel=LOSS_LABEL)
-    return _legend(ax, title=f"Generation ({_seeds(counts.pop())})" if len(counts) == 1 else "Generation")
+    return _legend(ax, title=f"Generation ({_seeds(counts.pop(), 'mean')})" if len(counts) == 1 else "Generation")
 
 
-def _seeds(count: int) -> str:
-    return f"{count} seed" if count == 1 else f"{count} seeds"
+def _seeds(count: int, shown: str = "") -> str:
+    """How many seeds, and what is shown of several."""
+    return "1 seed" if count == 1 else f"{count} seeds" + (f": {shown}" if shown else "")
 
 
 def _with_seeds(label: str, count: int, counts: Collection[int]) -> str:

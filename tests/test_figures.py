@@ -49,7 +49,7 @@ def test_arms_are_drawn_as_the_mean_over_seeds_with_their_range(ax: Axes) -> Non
     assert drawn(ax) == {"Connectome": [(10, 5.25), (20, 4.25), (30, 3.25)]}
     corners = {tuple(corner) for corner in ax.collections[0].get_paths()[0].vertices.tolist()}
     assert {(10, 5.0), (10, 5.5), (30, 3.0), (30, 3.5)} <= corners
-    assert ax.get_legend().get_title().get_text() == "2 seeds"
+    assert ax.get_legend().get_title().get_text() == "2 seeds: mean and range"
     assert ax.get_xlabel() == "Optimizer steps on the small corpus"
     assert ax.get_ylabel() == "Validation loss (nats per token)"
 
@@ -93,7 +93,7 @@ def test_losses_at_the_ends_of_generations_show_what_all_seeds_have(ax: Axes) ->
     table = {0: [4.0, 3.0, 2.0], 1: [5.0, 4.0]}
     ends = [End("outer", seed, g, loss, 1.0) for seed, losses in table.items() for g, loss in enumerate(losses)]
     loss_over_generations([*ends, End("Connectome", 0, 0, 9.0, 1.0)], ax)
-    assert drawn(ax)["Outer loop (2 seeds)"] == [(0, 4.5), (1, 3.5)]
+    assert drawn(ax)["Outer loop (2 seeds: mean and range)"] == [(0, 4.5), (1, 3.5)]
     assert drawn(ax)["Generation 0 (dense)"] == [(0, 4.5), (1, 4.5)]
 
 
