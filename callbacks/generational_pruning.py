@@ -6,9 +6,11 @@ from typing import Any, Literal
 import lightning as L
 import torch
 
+from callbacks.anatomy_log import log_histograms_and_pictures
 from callbacks.run_folder import RunFolder
 from callbacks.sparse_training import SparseTraining
 from connectome import Connectome, Provenance, load_connectome, prune_smallest, prune_smallest_globally, save_connectome
+from connectome.anatomy import anatomy
 
 __all__ = ["GenerationalPruning"]
 
@@ -23,7 +25,8 @@ class GenerationalPruning(SparseTraining):
     generation g, and whoever resumes from it crosses again, alike. Every rank decides alike without communicating.
 
     Logs at each end: `connectome/density`, `connectome/density/<matrix>`, `connectome/excitatory_share`, and
-    `connectome/signs_flipped`, the share of the survivors whose sign differs from the parent's.
+    `connectome/signs_flipped`, the share of the survivors whose sign differs from the parent's; the numbers of
+    `connectome.anatomy`, histograms of the degrees, and pictures of the first matrices.
 
     Args:
         fraction: share of the remaining weights that a generation does not pass on.
@@ -105,6 +108,7 @@ class GenerationalPruning(SparseTraining):
             folder = RunFolder(trainer.default_root_dir)
             save_connectome(self.heir, folder.connectome(self.generation))
             pl_module.log_at(trainer.global_step, self.describe(self.heir, folder))
+            log_histograms_and_pictures(trainer.loggers, self.heir, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
         """The generation, and the masks in training."""
@@ -136,6 +140,7 @@ class GenerationalPruning(SparseTraining):
         """Figures of a connectome to log; against its parent's where that is there."""
         figures = {"connectome/density": heir.density, "connectome/excitatory_share": heir.excitatory_share}
         figures |= {f"connectome/density/{name}": density for name, density in heir.densities.items()}
+        figures |= {f"connectome/{name}": value for name, value in anatomy(heir).items()}
         parent = folder.connectome(self.generation - 1)
         if self.generation > 0 and parent.is_file():
             figures["connectome/signs_flipped"] = 1 - heir.overlap(load_connectome(parent)).sign_agreement
