@@ -32,8 +32,10 @@ def test_a_full_disk_ends_the_run_with_a_message_and_keeps_what_is_there(
     file: str,
     older: int | None,
 ) -> None:
+    if older is not None:
+        assert outer(tmp_path, "--generation", "0") == 0
     path = tmp_path / file
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     monkeypatch.setattr(RunFolder, "remove_partial_checkpoints", lambda self: None)
     path.with_name(f".{path.name}.partial").symlink_to(FULL)  # where it is written before it gets its name
     assert outer(tmp_path) == 1
