@@ -5,6 +5,7 @@ fit        train: the outer loop with --config outer.yaml, the inner one with --
 validate   next-token loss of a checkpoint, snapshot or kept generation
 prepare    text -> token shards
 report     a table of the losses of runs, and the pictures
+connectome info | diff | random | pack | plot: what a connectome is, and what it looks like
 submit     what is left of an experiment, as SLURM job arrays; --dry_run shows the plan
 """
 
@@ -51,6 +52,26 @@ def report(args: Sequence[str]) -> None:
     report(options.runs, out=options.out)
 
 
+def connectome(args: Sequence[str]) -> None:
+    """What a connectome is and looks like, what two have in common, a random control, a smaller file."""
+    from jsonargparse import ArgumentParser
+
+    from connectome.description import diff, info, pack, random
+    from figures.anatomy import plot
+
+    parser = ArgumentParser(prog="cli.py connectome", description="Look at connectomes.")
+    subcommands = parser.add_subcommands(dest="verb")
+    verbs: tuple[Callable[..., None], ...] = (info, diff, random, pack, plot)
+    for verb in verbs:
+        options = ArgumentParser(description=(verb.__doc__ or "").split("\n")[0])
+        if verb is plot:
+            options.add_argument("files", nargs="+", help="Connectomes of one architecture.")
+        options.add_function_arguments(verb, as_positional=True, skip={"files"})
+        subcommands.add_subcommand(verb.__name__, options, help=options.description)
+    given = parser.parse_args(list(args)).as_dict()
+    next(verb for verb in verbs if verb.__name__ == given["verb"])(**given[given["verb"]])
+
+
 def submit(args: Sequence[str]) -> None:
     """An experiment -> SLURM job arrays. Words after two dashes go to both loops."""
     from jsonargparse import ArgumentParser
@@ -80,6 +101,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "validate": lambda args: train(["validate", *args]),
     "prepare": prepare,
     "report": report,
+    "connectome": connectome,
     "submit": submit,
 }
 STOP_AT_A_STEP = ("fit",)  # the other verbs may be ended at any moment

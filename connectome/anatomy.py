@@ -13,6 +13,7 @@ from torch import Tensor
 from connectome.wiring import Connectome
 
 __all__ = [
+    "EMBEDDING",
     "Against",
     "against_chance",
     "anatomy",
