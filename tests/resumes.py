@@ -18,6 +18,13 @@ from tests.faults import ROOT, Life, Task, write_toy_shards
 from tests.same_run import assert_same_curves, assert_same_run
 
 GENERATIONS, STEPS = 3, 6
+WAYS = (
+    "asked mid-accumulation",
+    "killed mid-generation",
+    "killed at a boundary",
+    "one fit per generation",
+    "from the connectome alone",
+)
 
 
 def interruption(**settings: object) -> list[str]:
@@ -61,6 +68,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--precision", default="32-true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="how the runs are interrupted")
     options = parser.parse_args()
     torch.set_num_threads(1)
     last = options.processes - 1  # a rank that is not always zero
@@ -68,32 +76,36 @@ def main() -> None:
         runs = Runs(Path(folder), options.processes, options.precision, options.compile)
         straight = runs.start("straight")
         assert straight.kept(GENERATIONS - 1).is_file()
-        ways = {
+        interruptions = {
             "asked mid-accumulation": interruption(step=4, micro_batch=1, what="ask", rank=last),
             "killed mid-generation": interruption(step=10, what="kill", rank=last),
             "killed at a boundary": interruption(step=6, at="batch_end", what="kill"),
         }
-        for name, words in ways.items():
-            runs.start(name, words, finishes=False)
-            assert not (straight.root.parent / name / f"generations/{GENERATIONS - 1}.safetensors").exists(), name
-            compare(straight, runs.start(name), name)
-        for generation in range(GENERATIONS):
-            run = runs.start("one fit per generation", ["--generation", str(generation)])
-        compare(straight, run, "one fit per generation")
-        for generation in range(1, GENERATIONS):
-            parent = ["--generation", str(generation), "--parent", str(straight.connectome(0))]
-            run = runs.start("from the connectome alone", parent)
+        for way in options.ways:
+            if way in interruptions:
+                run = runs.start(way, interruptions[way], finishes=False)
+                assert not run.kept(GENERATIONS - 1).exists(), f"{way}: not interrupted"
+                run = runs.start(way)
+            elif way == "one fit per generation":
+                for generation in range(GENERATIONS):
+                    run = runs.start(way, ["--generation", str(generation)])
+            else:
+                for generation in range(1, GENERATIONS):
+                    parent = ["--generation", str(generation), "--parent", str(straight.connectome(0))]
+                    run = runs.start(way, parent)
+            compare(straight, run, way)
+
+
+def compare(straight: RunFolder, run: RunFolder, way: str) -> None:
+    """Everything equal, every point of every curve there once; without a generation 0, its later files equal."""
+    if way == "from the connectome alone":
         for file in (RunFolder.connectome, RunFolder.kept):
             for generation in range(1, GENERATIONS):
                 assert file(run, generation).read_bytes() == file(straight, generation).read_bytes()
-        print("equal: from the connectome alone")
-
-
-def compare(straight: RunFolder, run: RunFolder, name: str) -> None:
-    """Everything equal, every point of every curve there once."""
-    assert_same_run(straight.root, run.root)
-    assert_same_curves(straight.root, run.root)
-    print(f"equal: {name}")
+    else:
+        assert_same_run(straight.root, run.root)
+        assert_same_curves(straight.root, run.root)
+    print(f"equal: {way}")
 
 
 if __name__ == "__main__":
