@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, ScalarFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from scipy.stats import spearmanr
 
 from connectome import Connectome
@@ -182,9 +182,9 @@ def _around_one(ax: Axes) -> Axes:
     """Ratios: a logarithmic axis, and 1, which is chance, as a dotted line."""
     ax.axhline(1, **BY_CHANCE)
     ax.set_yscale("log")
-    for axis in (ax.yaxis.set_major_formatter, ax.yaxis.set_minor_formatter):
-        axis(ScalarFormatter())
-    ax.tick_params(axis="y", which="minor", labelsize=7)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
     return ax
 
 

@@ -1,5 +1,6 @@
 """Groups of rows and columns: found where they are, not found where there are none."""
 
+import base64
 import os
 from pathlib import Path
 
@@ -69,3 +70,29 @@ def test_a_random_connectome_costs_its_bound_whatever_the_coder(tmp_path: Path) 
     for coder in ("independent", "grouped"):
         save_connectome(connectome, tmp_path / "file", coder=coder)
         assert 1 < 8 * os.path.getsize(tmp_path / "file") / independent_bits(connectome) < 1.003  # a header in it
+
+
+WRITTEN_EARLIER = """
+Q05DVE9NRQoCAAAABQEAAHsiYXJjaGl0ZWN0dXJlIjogeyJuX2xheWVyIjogMX0sICJtYXRyaWNlcyI6IFt7Imdyb3VwcyI6IDQsICJrZXB0
+IjogNzY5LCAibmFtZSI6ICJhIiwgInNoYXBlIjogWzMyLCA0OF19LCB7Imdyb3VwcyI6IDEsICJrZXB0IjogMiwgIm5hbWUiOiAiYiIsICJz
+aGFwZSI6IFsxLCAzXX1dLCAicHJvdmVuYW5jZSI6IHsiZGF0YSI6ICIiLCAiZ2VuZXJhdGlvbiI6IDIsICJub3RlIjogIiIsICJzZWVkIjog
+MSwgInN0ZXAiOiBudWxsLCAidG9rZW5pemVyIjogIiJ9fRVVVVWqqqqrAAAAAAAAqqqqqqqqqwBUD/4PAQABAAEA/g8BAAEA/g/+DwEAAQAB
+AP4PAQABAAEA/g8BAP4PAQD+DwEAAQCrAP4PAQD+DwEA/g8BAFYFVQUAAAAAgrBNAKRdAwC6SwMA2hwBANocAQDaHAEA2hwBANocAQAeEgEA
+HhIBAB4SAQAeEgEAHhIBAB4SAQAeEgEAHhIBANocAQDaHAEA2hwBAKWbGQDaHAEA2hwBANocAQDaHAEA1hABANYQAQDWEAEA1hABANYQAQDW
+EAEA1hABANYQAQBKgfplSqe+AW2gpUhpEsLt22oUUyw0I7jhJ3k0EYhqGQ==
+"""
+
+
+def test_a_file_of_version_2_that_was_written_earlier_means_the_same(tmp_path: Path) -> None:
+    """Two blocks of one sign in four groups, and two single weights: the format cannot drift unnoticed."""
+    path = tmp_path / "file"
+    path.write_bytes(base64.b64decode(WRITTEN_EARLIER))
+    expected = torch.zeros(32, 48, dtype=torch.int8)
+    expected[:16, :24] = 1
+    expected[16:, 24:] = -1
+    expected[0, 0], expected[31, 3] = -1, 1
+    loaded = load_connectome(path)
+    assert torch.equal(loaded.matrices["a"], expected)
+    assert loaded.matrices["b"].tolist() == [[1, 0, -1]]
+    save_connectome(loaded, path, coder="grouped")
+    assert path.read_bytes() == base64.b64decode(WRITTEN_EARLIER)
