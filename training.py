@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from callbacks.checkpoint_io import AtomicCheckpointIO
 from callbacks.generation_start import checkpoint_at_generation_start
@@ -29,6 +30,8 @@ from callbacks.sparse_training import SparseTraining
 from callbacks.throughput import Throughput
 from connectome import load_connectome
 from datamodules.fineweb import FineWeb, accumulation
+from datamodules.manifest import describe_part
+from datamodules.token_shards import find_shards
 from lightning_modules.language_model import LanguageModel
 
 __all__ = ["WIRINGS", "TrainingCLI"]
@@ -134,10 +137,12 @@ class TrainingCLI(LightningCLI):
         wiring = config.wiring.init_args
         config.run = config.run.format(seed=config.seed_everything, arm=wiring.get("arm", "outer"))
         if config.trainer.fast_dev_run:
-            config.run = tempfile.mkdtemp(prefix="fast_dev_run_")
+            self.scratch = tempfile.TemporaryDirectory(prefix="fast_dev_run_")  # removed with this object
+            config.run = self.scratch.name
         if wiring.get("connectome"):
             wiring.connectome = wiring.connectome.format(seed=config.seed_everything)
         config.trainer.default_root_dir = config.run
+        _check_numbers(config)
         if config.trainer.max_steps == -1:
             last = config.generations if config.generation is None else config.generation + 1
             config.trainer.max_steps = config.steps_per_generation * last
@@ -159,7 +164,12 @@ class TrainingCLI(LightningCLI):
                 single=config.generations == 1,
                 params={"wiring": config.wiring.class_path.split(".")[-1], **config.wiring.init_args},
             )
-        return super().instantiate_trainer(**kwargs)
+        trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(trainer.strategy, DDPStrategy):
+            # DDP would otherwise sort its buckets anew after the first step, and three or more ranks then sum in
+            # another order: a resumed process would not repeat the bits of one that went on.
+            trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
+        return trainer
 
     def fit(self, model: LanguageModel, datamodule: FineWeb) -> None:
         """Train from where the run folder stands: afresh, or from its newest good checkpoint."""
@@ -169,6 +179,11 @@ class TrainingCLI(LightningCLI):
         with RunLock(folder) if leads else nullcontext():
             folder.refuse_foreign_checkpoints()
             RunConfig(folder.root / "config.yaml").settle(self.config_dump, begun=folder.begun, write=leads)
+            wiring = SparseTraining.of(self.trainer)
+            finished = wiring.finished_file(folder, self.trainer.max_steps) if wiring else None
+            if finished and finished.is_file():
+                rank_zero_info(f"finished: {finished} is there")
+                return
             checkpoint = self._starting_point(folder, leads)
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
 
@@ -180,6 +195,11 @@ class TrainingCLI(LightningCLI):
         """The checkpoint to go on from; None to begin. With --parent it may have to be made."""
         config = self.config[self.verb]
         checkpoint = folder.newest_checkpoint(most=self.trainer.max_steps)
+        if checkpoint is None and folder.checkpoints() and min(folder.checkpoints()) > self.trainer.max_steps:
+            raise FileExistsError(
+                f"{folder.root} has come past step {self.trainer.max_steps:,}, where this run is to end, and keeps no "
+                f"checkpoint before {min(folder.checkpoints()):,}: choose another folder with --run"
+            )
         first = config.steps_per_generation * (config.generation or 0)
         lacking = checkpoint is None or folder.step_of(checkpoint) < first
         if first and lacking and config.parent:
@@ -203,6 +223,20 @@ class TrainingCLI(LightningCLI):
                 f"{config.parent} is what generation {parent.provenance.generation} left; generation "
                 f"{config.generation} starts from that of generation {config.generation - 1}"
             )
+        part = describe_part(find_shards(config.data.folder, config.data.train), config.data.tokenizer)
+        origin = parent.provenance
+        if (origin.tokenizer, origin.step) != (part.tokenizer, config.steps_per_generation * config.generation):
+            raise ValueError(
+                f"{config.parent} was left at step {origin.step} by a run on tokens of {origin.tokenizer!r}; here "
+                f"generation {config.generation} begins at step {config.steps_per_generation * config.generation} on "
+                f"tokens of {part.tokenizer!r}"
+            )
+        if (origin.data, origin.seed) != (part.fingerprint, config.seed_everything):
+            rank_zero_warn(
+                f"{config.parent} comes from seed {origin.seed} and shards {origin.data}, this run has seed "
+                f"{config.seed_everything} and shards {part.fingerprint}: it is not that run's next generation bit "
+                "for bit"
+            )
         world_size = self.trainer.num_devices * self.trainer.num_nodes
         content = checkpoint_at_generation_start(
             parent,
@@ -212,6 +246,19 @@ class TrainingCLI(LightningCLI):
             batch_size=config.data.batch_size,
         )
         AtomicCheckpointIO().save_checkpoint(content, checkpoint)
+
+
+def _check_numbers(config: Any) -> None:
+    """Raise ValueError for numbers with which a run would train nothing, or something else than was meant."""
+    generation, generations = config.generation, config.generations
+    if generations < 1 or (generation is not None and generation < 0):
+        raise ValueError(f"--generations is 1 or more and --generation 0 or more, found {generations} and {generation}")
+    if config.parent and not generation:
+        raise ValueError("--parent goes with --generation, 1 or more: the generation that starts from it")
+    if generations > 1 and config.wiring.class_path.endswith("InheritConnectome"):
+        raise ValueError(f"an inner loop is one generation, found --generations {generations}")
+    if config.trainer.log_every_n_steps < 1:
+        raise ValueError("--trainer.log_every_n_steps is 1 or more: signals and numbers are looked at there")
 
 
 def _quieten() -> None:

@@ -6,19 +6,6 @@ Names are imported when they are asked for: `callbacks.stop_signal` must be load
 from importlib import import_module
 from typing import Any
 
-__all__ = [
-    "AtomicCheckpointIO",
-    "GenerationalPruning",
-    "InheritConnectome",
-    "KeepWeights",
-    "ProgressLine",
-    "RollingCheckpoint",
-    "RunFolder",
-    "RunLogger",
-    "SparseTraining",
-    "Throughput",
-]
-
 _MODULES = {
     "AtomicCheckpointIO": "checkpoint_io",
     "GenerationalPruning": "generational_pruning",
@@ -31,6 +18,7 @@ _MODULES = {
     "SparseTraining": "sparse_training",
     "Throughput": "throughput",
 }
+__all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,6 +11,7 @@ from callbacks.run_folder import RunFolder
 from callbacks.sparse_training import SparseTraining
 from connectome import Connectome, Provenance, load_connectome, prune_smallest, prune_smallest_globally, save_connectome
 from connectome.anatomy import anatomy
+from datamodules.manifest import part_of
 
 __all__ = ["GenerationalPruning"]
 
@@ -122,7 +123,7 @@ class GenerationalPruning(SparseTraining):
             kept = prune_smallest_globally(self.weights, masks, self.fraction)
         else:
             kept = [prune_smallest(w, m, self.fraction) for w, m in zip(self.weights, masks, strict=True)]
-        part = getattr(getattr(trainer, "datamodule", None), "part", None)
+        part = part_of(trainer)
         return Connectome.from_weights(
             dict(zip(self.names, self.weights, strict=True)),
             dict(zip(self.names, kept, strict=True)),

@@ -8,6 +8,7 @@ import lightning as L
 from callbacks.run_folder import RunFolder
 from callbacks.sparse_training import SparseTraining
 from connectome import Connectome, load_connectome
+from datamodules.manifest import part_of
 
 __all__ = ["Arm", "InheritConnectome"]
 
@@ -57,7 +58,7 @@ class InheritConnectome(SparseTraining):
             return
         connectome = load_connectome(self.file)
         connectome.check_fits({n: tuple(w.shape) for n, w in zip(self.names, self.weights, strict=True)})
-        part = getattr(getattr(trainer, "datamodule", None), "part", None)
+        part = part_of(trainer)
         if part and connectome.provenance.tokenizer not in ("", part.tokenizer):
             raise ValueError(
                 f"{self.file} evolved on tokens of {connectome.provenance.tokenizer!r}, the shards hold tokens of "

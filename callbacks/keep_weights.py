@@ -36,16 +36,15 @@ class KeepWeights(Checkpoint):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write what a run that was killed right after the last checkpoint of a generation still owes."""
-        wiring = self._wiring(trainer)
+        wiring = SparseTraining.of(trainer)
         file = wiring.finished_file(RunFolder(trainer.default_root_dir), self.resumed_at) if wiring else None
         if file and not file.is_file() and "validation_loss_full" in pl_module.record:
             self._finish(trainer, pl_module, self.resumed_at)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Count from where the run stands; the beginning itself may be asked for."""
+        """Count from where the run stands; the beginning itself may be asked for, or what a kill has prevented."""
         self.seen = trainer.global_step
-        if self.seen == 0:
-            self._snapshot(trainer, pl_module)
+        self._snapshot(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -61,7 +60,7 @@ class KeepWeights(Checkpoint):
             self._finish(trainer, pl_module, trainer.global_step)
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, step: int) -> None:
-        wiring = self._wiring(trainer)
+        wiring = SparseTraining.of(trainer)
         file = wiring.finished_file(RunFolder(trainer.default_root_dir), step) if wiring else None
         if file is None or not trainer.is_global_zero:
             return
@@ -87,7 +86,3 @@ class KeepWeights(Checkpoint):
         if trainer.is_global_zero:
             record = {k: v for k, v in pl_module.record.items() if not k.startswith("validation")} | {"step": self.seen}
             write_weights(RunFolder(trainer.default_root_dir).snapshot(self.seen), pl_module.net, record)
-
-    @staticmethod
-    def _wiring(trainer: L.Trainer) -> SparseTraining | None:
-        return next((callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)), None)

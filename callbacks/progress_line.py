@@ -56,7 +56,7 @@ class ProgressLine(ProgressBar):
         """What the line says now."""
         step = trainer.global_step
         parts = []
-        wiring = next((callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)), None)
+        wiring = SparseTraining.of(trainer)
         if wiring is not None:
             parts.append(
                 " ".join(f"{key} {value}" for key, value in wiring.about().items() if key in ("generation", "arm"))

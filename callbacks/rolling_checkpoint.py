@@ -17,8 +17,9 @@ class RollingCheckpoint(Checkpoint):
     """Writes `checkpoints/step_<s>.ckpt` and keeps the last few.
 
     A step is saved if it is a multiple of `every`, the end of a generation or of the run, or the first after a signal
-    (SIGUSR1 or SIGTERM) asked to stop; then all ranks leave together with exit code 0. If that step is validated, the
-    validation comes first, since a resumed run never runs the validation of the step it starts from.
+    (SIGUSR1 or SIGTERM) asked to stop, with several ranks the first of those that is logged; then all ranks leave
+    together with exit code 0. If that step is validated, the validation comes first, since a resumed run
+    never runs the validation of the step it starts from.
 
     Args:
         every: optimizer steps between two checkpoints.
@@ -41,7 +42,8 @@ class RollingCheckpoint(Checkpoint):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Refuse ranks that stand apart; keep Lightning's SIGTERM handler away; remove what killed writers have left.
 
-        That handler ends the run without a checkpoint, and with several ranks communicates from wherever it strikes.
+        That handler ends the run without a checkpoint, and with several ranks communicates from wherever it strikes;
+        and before every micro-batch the ranks would ask each other about it, which makes a GPU wait for its host.
         """
         leaders = trainer.strategy.broadcast(self.seen)
         if leaders != self.seen:
@@ -51,6 +53,7 @@ class RollingCheckpoint(Checkpoint):
             )
         stop_signal.install()
         trainer._signal_connector.register_signal_handlers = lambda: None
+        trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
         if trainer.is_global_zero:
             RunFolder(trainer.default_root_dir).remove_partial_checkpoints()
 
@@ -114,8 +117,8 @@ class RollingCheckpoint(Checkpoint):
 
     @staticmethod
     def _generation_ends(trainer: L.Trainer) -> bool:
-        wirings = [callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)]
-        return any(trainer.global_step % wiring.steps_per_generation == 0 for wiring in wirings)
+        wiring = SparseTraining.of(trainer)
+        return wiring is not None and trainer.global_step % wiring.steps_per_generation == 0
 
     @staticmethod
     def _validates_now(trainer: L.Trainer) -> bool:

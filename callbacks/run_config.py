@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning.pytorch.utilities import rank_zero_warn
 
 from connectome.atomic_file import atomic_file
 
@@ -24,7 +25,8 @@ FREE = (
     "run",
     "trainer.",
 )
-FIXED_TRAINER = ("trainer.precision", "trainer.gradient_clip_val")
+FIXED_TRAINER = ("trainer.deterministic", "trainer.gradient_clip_val", "trainer.precision")
+ROUNDING = ("model.compile", "trainer.accelerator", "trainer.strategy")  # the same experiment with other roundings
 
 
 class RunConfig:
@@ -66,6 +68,9 @@ class RunConfig:
                     f"{self.path.parent} holds a run with another configuration ({changes}): give the same options as "
                     "before, or another folder with --run"
                 )
+            rounding = [key for key in ROUNDING if old.get(key) != new.get(key)]
+            if rounding:
+                rank_zero_warn(f"{', '.join(rounding)} changed since the run began: it goes on, but not bit for bit")
         if write:
             with atomic_file(self.path) as file:
                 file.write(yaml.safe_dump(dict(config), sort_keys=False).encode())

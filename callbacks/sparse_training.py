@@ -41,6 +41,11 @@ class SparseTraining(L.Callback):
         self.density = 1.0  # share of the weights that exist in training
         self.restored: dict[str, Any] | None = None
 
+    @staticmethod
+    def of(trainer: L.Trainer) -> "SparseTraining | None":
+        """The one that a trainer has, if any."""
+        return next((callback for callback in trainer.callbacks if isinstance(callback, SparseTraining)), None)
+
     # what the two loops differ in
 
     def finished_file(self, folder: RunFolder, step: int) -> Path | None:
@@ -97,7 +102,8 @@ class SparseTraining(L.Callback):
     ) -> None:
         """One multiplication of all gradients. Mixed dtypes would leave foreach's fast path, so masks are float32."""
         if self.masks:
-            torch._foreach_mul_([weight.grad for weight in self.weights if weight.grad is not None], self.masks)
+            gradients: list[Any] = [weight.grad for weight in self.weights]
+            torch._foreach_mul_(gradients, self.masks)
 
     def state_dict(self) -> dict[str, Any]:
         """Masks as packed bits, and the length of a generation."""

@@ -24,7 +24,7 @@ class Throughput(L.Callback):
     """Logs `throughput/tokens_per_second` of all ranks and, on a known GPU, `throughput/mfu`, every log interval.
 
     Model FLOPs utilisation counts 6 N + 12 L C T per token, without a causal discount, as nanoGPT does. Time spent in
-    validation and checkpoints is left out.
+    validation is left out, and an interval in which a checkpoint is written is not logged.
     """
 
     def __init__(self) -> None:
@@ -47,6 +47,10 @@ class Throughput(L.Callback):
         if self.last is not None:
             step, then = self.last
             self.last = step, then + time.perf_counter() - self.paused
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Give this interval up."""
+        self.last = None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -71,6 +71,7 @@ class FineWeb(L.LightningDataModule):
             parts[name] = describe_part(paths, hp["tokenizer"])
             self.shards[name] = TokenShards(paths, hp["block_size"])
         self.part = self._check(parts)
+        self.validation_fingerprint = parts["validation"].fingerprint
         if stage == "fit":
             if trainer.accumulate_grad_batches != 1 or trainer.val_check_interval != 1.0:
                 raise ValueError(
@@ -93,6 +94,7 @@ class FineWeb(L.LightningDataModule):
         assert self.trainer is not None
         return {
             "fingerprint": self.part.fingerprint,
+            "validation_fingerprint": self.validation_fingerprint,
             "world_size": self.trainer.world_size,
             "micro_batch_size": self.hparams["micro_batch_size"],
         }
@@ -100,11 +102,12 @@ class FineWeb(L.LightningDataModule):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Refuse other shards; say so where the batch is divided otherwise."""
         now = self.state_dict()
-        if state["fingerprint"] != now["fingerprint"]:
-            raise ShardError(
-                f"the run was begun on shards with fingerprint {state['fingerprint']}, those in "
-                f"{self.hparams['folder']} have {now['fingerprint']}: give it the same data, or another --run folder"
-            )
+        for part, key in (("training", "fingerprint"), ("validation", "validation_fingerprint")):
+            if state[key] != now[key]:
+                raise ShardError(
+                    f"the run was begun on {part} shards with fingerprint {state[key]}, those in "
+                    f"{self.hparams['folder']} have {now[key]}: give it the same data, or another --run folder"
+                )
         if state != now:
             rank_zero_warn(
                 f"the checkpoint was written by {state['world_size']} ranks with micro-batches of "

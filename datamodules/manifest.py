@@ -12,7 +12,7 @@ import numpy as np
 from connectome.atomic_file import atomic_file
 from datamodules.token_shards import HEADER_BYTES, ShardError, open_shard
 
-__all__ = ["MANIFEST", "Manifest", "Part", "ShardEntry", "describe_part", "shard_entry"]
+__all__ = ["MANIFEST", "Manifest", "Part", "ShardEntry", "describe_part", "part_of", "shard_entry"]
 
 MANIFEST = "manifest.json"
 SCANNED = ".largest_tokens.json"
@@ -112,6 +112,11 @@ def shard_entry(path: Path) -> ShardEntry:
     return ShardEntry(path.name, tokens, largest, digest.hexdigest())
 
 
+def part_of(trainer: Any) -> Part | None:
+    """What a trainer's DataModule read, if it has one that knows."""
+    return getattr(getattr(trainer, "datamodule", None), "part", None)
+
+
 def describe_part(paths: Sequence[Path], tokenizer: str = "gpt2") -> Part:
     """Check shards against the manifest beside them and return what training must know.
 
@@ -144,11 +149,9 @@ def _largest_tokens(paths: list[Path], manifest: Manifest | None) -> list[int]:
     if manifest is None:
         return _scanned(paths)
     stated = {entry.file: entry for entry in manifest.shards}
-    if {path.name for path in paths} != stated.keys():
-        missing, extra = (
-            sorted(stated.keys() - {p.name for p in paths}),
-            sorted({p.name for p in paths} - stated.keys()),
-        )
+    missing = sorted(name for name in stated if not (folder / name).exists())
+    extra = sorted({path.name for path in paths} - stated.keys())
+    if missing or extra:
         raise ShardError(
             f"{folder} and its manifest disagree: {missing or 'none'} missing, {extra or 'none'} not in it; "
             "prepare the folder again, or remove the manifest if the shards are right"

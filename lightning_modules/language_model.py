@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from datamodules.batch import Batch
+from datamodules.manifest import part_of
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
 from lightning_modules.token_mean import TokenMean
@@ -104,8 +105,13 @@ class LanguageModel(L.LightningModule):
         self.validation_loss_full = TokenMean()
 
     def setup(self, stage: str) -> None:
-        """Compile the blocks and the loss, once; refuse data of another vocabulary."""
-        part = getattr(getattr(self.trainer, "datamodule", None), "part", None)
+        """Compile the blocks and the loss, once; refuse data of another vocabulary, and float16."""
+        if getattr(getattr(self.trainer, "precision_plugin", None), "scaler", None) is not None:
+            raise ValueError(
+                "16-mixed scales the loss, and gradients would be clipped while they are scaled: use "
+                "--trainer.precision bf16-mixed or 32-true"
+            )
+        part = part_of(self.trainer)
         if part and part.largest_token >= self.config.vocab_size:
             raise ValueError(
                 f"the shards hold token id {part.largest_token}, the model's vocabulary has "
@@ -205,7 +211,8 @@ class LanguageModel(L.LightningModule):
         if bad >= 0:
             raise NonFiniteError(
                 f"loss or gradient norm was not finite at optimizer step {bad}; nothing has been kept since the last "
-                "checkpoint. Start the same command again to go on from there, or lower --model.learning_rate"
+                "checkpoint. Training is exact, so it would happen again: lower --model.learning_rate "
+                "in another --run folder"
             )
 
     # validation
@@ -249,16 +256,24 @@ class LanguageModel(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the shape and what is known about the weights, in plain values."""
-        part = getattr(getattr(self.trainer, "datamodule", None), "part", None)
+        part = part_of(self.trainer)
         if part:
             self.record |= {"tokenizer": part.tokenizer, "data": part.fingerprint}
         checkpoint["gpt"] = asdict(self.config)
         checkpoint["record"] = dict(self.record)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another shape; take over what it knows."""
+        """Refuse a checkpoint of another shape; take over what it knows.
+
+        Lightning counts micro-batches, of which an optimizer step may now have others: they are counted anew.
+        """
         if checkpoint.get("gpt") != asdict(self.config):
             raise ValueError(
                 f"the checkpoint is of another architecture: {checkpoint.get('gpt')}, not {asdict(self.config)}"
             )
         self.record = dict(checkpoint["record"])
+        done = checkpoint["global_step"] * self.trainer.accumulate_grad_batches
+        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+        for count in (progress["total"], progress["current"]):
+            open_ones = count["processed"] - count["completed"]
+            count |= {"ready": done, "started": done, "processed": done, "completed": done - open_ones}

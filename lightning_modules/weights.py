@@ -16,7 +16,7 @@ from lightning_modules.gpt import GPT, GPTConfig
 
 __all__ = ["CheckpointError", "Weights", "read_checkpoint", "read_weights", "write_weights"]
 
-FORMAT = "model-connectomes/weights/1"
+FORMAT = "generational-connectomes/weights/1"
 
 
 class CheckpointError(ValueError):

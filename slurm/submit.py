@@ -17,7 +17,7 @@ from slurm.plan import Experiment, Resources, plan
 
 __all__ = ["submit"]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 # What an evaluation takes over from its run's configuration.
 DATA = ("folder", "validation", "micro_batch_size", "validation_tokens", "full_validation_tokens", "tokenizer")
 TRAINER = ("accelerator", "precision")
@@ -85,7 +85,7 @@ def submit(
         )
     if not re.fullmatch(r"[\w-]+", experiment):
         raise ValueError(f"an experiment's name is made of letters, digits, - and _; found {experiment!r}")
-    if Path.cwd() != ROOT:
+    if Path.cwd().resolve() != ROOT:
         raise ValueError(f"jobs start in the folder from which they are submitted: run this from {ROOT}")
     per_node = processes or max(gpus, 1)
     folder = Path(runs) / experiment

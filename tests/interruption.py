@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import lightning as L
 
-__all__ = ["Interruption", "InterruptedError_"]
+__all__ = ["InterruptedError_", "Interruption"]
 
 
 class InterruptedError_(Exception):

@@ -1,14 +1,18 @@
 """Whatever interrupts a run, the finished one equals the undisturbed one bit for bit (one process, eager)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from callbacks import stop_signal
 from callbacks.run_folder import RunFolder
+from connectome import load_connectome, save_connectome
+from lightning_modules.records import read_records
+from lightning_modules.weights import read_checkpoint
 from tests.interruption import InterruptedError_
-from tests.same_run import assert_same_curves, assert_same_run
+from tests.same_run import assert_same_curves, assert_same_run, curves
 
 Run = Callable[..., int]
 
@@ -107,3 +111,71 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_a_warning(outer: Run, s
     with pytest.warns(UserWarning, match="step_00000009.ckpt is damaged"):
         assert outer(tmp_path) == 0
     assert_same_run(straight, tmp_path)
+
+
+def test_a_run_resumed_with_another_micro_batch_reads_the_same_and_finishes(
+    outer: Run, straight: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit):
+        outer(tmp_path, *interruption(step=4, what="ask"))  # leaves at step 5, after 15 micro-batches of 4
+    stop_signal._received.clear()
+    with pytest.warns(UserWarning, match="micro-batches of 4, this run has 1 with 6"):
+        assert outer(tmp_path, "--data.micro_batch_size", "6") == 0
+    folder = RunFolder(tmp_path)
+    assert [folder.kept(generation).is_file() for generation in range(3)] == [True] * 3
+    last = read_checkpoint(folder.checkpoint(18))
+    assert last["loops"]["fit_loop"]["state_dict"]["combined_loader"] == [{"sequences": 18 * 12}]
+    for mine, theirs in zip(read_records(folder.records), read_records(RunFolder(straight).records), strict=True):
+        assert mine["value"] == pytest.approx(theirs["value"], rel=1e-5)
+    assert {key: [step for step, _ in points] for key, points in curves(tmp_path).items()} == {
+        key: [step for step, _ in points] for key, points in curves(straight).items()
+    }
+
+
+def test_an_end_before_all_that_is_kept_is_refused(
+    outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert outer(tmp_path, "--generation", "0") == 0
+    before = curves(tmp_path)
+    assert outer(tmp_path, "--trainer.max_steps", "2") == 1
+    assert "has come past step 2" in capsys.readouterr().err
+    assert curves(tmp_path) == before
+
+
+@pytest.mark.parametrize("options", [["--parent", "x"], ["--parent", "x", "--generation", "0"], ["--generation", "-1"]])
+def test_options_that_would_be_ignored_are_refused(outer: Run, tmp_path: Path, options: list[str]) -> None:
+    assert outer(tmp_path, *options) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_parent_on_other_tokens_is_refused(
+    outer: Run, straight: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parent = load_connectome(RunFolder(straight).connectome(0))
+    other = replace(parent, provenance=replace(parent.provenance, tokenizer="bytes"))
+    save_connectome(other, tmp_path / "other.connectome")
+    assert outer(tmp_path / "run", "--generation", "1", "--parent", str(tmp_path / "other.connectome")) == 1
+    assert "on tokens of 'bytes'" in capsys.readouterr().err
+
+
+def test_a_snapshot_that_a_kill_prevented_is_made_up_for(outer: Run, tmp_path: Path) -> None:
+    snapshots = ["--keep.snapshot_at", "[5]"]
+    with pytest.raises(SystemExit):
+        outer(tmp_path, *interruption(step=4, what="ask"), *snapshots)
+    stop_signal._received.clear()
+    snapshot = RunFolder(tmp_path).snapshot(5)
+    taken = snapshot.read_bytes()
+    snapshot.unlink()  # as if killed between the checkpoint of step 5 and its snapshot
+    assert outer(tmp_path, *snapshots) == 0
+    assert snapshot.read_bytes() == taken
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("options", [["--trainer.precision", "bf16-mixed"], ["--model.compile", "true"]])
+def test_a_run_on_a_gpu_resumes_exactly(outer: Run, tmp_path: Path, options: list[str]) -> None:
+    options = [*options, "--trainer.accelerator", "cuda"]
+    assert outer(tmp_path / "straight", *options) == 0
+    with pytest.raises(InterruptedError_):
+        outer(tmp_path / "crashed", *options, *interruption(step=10))
+    assert outer(tmp_path / "crashed", *options) == 0
+    assert_same_run(tmp_path / "straight", tmp_path / "crashed")

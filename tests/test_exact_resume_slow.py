@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
     ("processes", "precision", "compile", "ways"),
     [
         (2, "32-true", False, WAYS),
+        (4, "32-true", False, ("killed mid-generation",)),  # of three or more ranks, sums have an order
         (1, "bf16-mixed", False, WAYS),
         (1, "32-true", True, ("asked mid-accumulation", "one fit per generation")),  # each start compiles: a minute
         (2, "bf16-mixed", True, ("killed at a boundary", "from the connectome alone")),

@@ -67,7 +67,6 @@ def test_the_same_configuration_goes_on(begun: RunConfig) -> None:
         ("data.micro_batch_size", 32),
         ("checkpoint.every", 500),
         ("keep.snapshot_at", [1, 2, 4]),
-        ("model.compile", True),
         ("trainer.devices", 1),
         ("trainer.log_every_n_steps", 1),
     ],
@@ -129,3 +128,11 @@ def test_products_without_a_configuration_are_another_runs(tmp_path: Path) -> No
 def test_a_start_that_left_nothing_binds_nobody(begun: RunConfig) -> None:
     begun.settle(changed("seed_everything", 1), begun=False, write=True)
     assert yaml.safe_load(begun.path.read_text())["seed_everything"] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value"), [("model.compile", True), ("trainer.accelerator", "cpu"), ("trainer.strategy", "ddp")]
+)
+def test_what_changes_roundings_may_change_and_is_said(begun: RunConfig, path: str, value: Any) -> None:
+    with pytest.warns(UserWarning, match=f"{path} changed since the run began"):
+        begun.settle(changed(path, value), begun=True, write=True)

@@ -6,13 +6,11 @@ canonical order alone (the fewest first ones that fill the parts), so neither in
 show in the result.
 """
 
-import fcntl
 import json
 import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from datamodules.preparing.encoding_workers import EncodingJob, encode_units
 from datamodules.preparing.part_writer import PartWriter
 from datamodules.preparing.parts import PARTS, Division, PartName, SourceTooSmallError, divide
 from datamodules.preparing.unit_index import UnitIndex
+from datamodules.preparing.work_lock import wait_for
 from datamodules.tokenizer import fingerprint, get_tokenizer
 
 __all__ = ["Preparation"]
@@ -93,6 +92,7 @@ class Preparation:
             task: take only each `tasks`-th unit, from this one on; what is returned means nothing then.
             tasks: number of tasks that share the work.
         """
+        self.work.mkdir(parents=True, exist_ok=True)
         self._claim("source.json", self.request)
         self._refuse_other("sizes.json", self.cut)
         job = EncodingJob(self.source, self.tokenizer, self.work)
@@ -157,24 +157,10 @@ class Preparation:
         fsync_folder(self.folder)
         return manifest
 
-    @contextmanager
-    def lock(self, task: int | None) -> Iterator[None]:
-        """Keep a second process from the same work."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        with open(self.folder / (".prepare.lock" if task is None else f".prepare.{task}.lock"), "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise FileExistsError(
-                    f"another `prepare` is at work in {self.folder}; wait for it or end it"
-                ) from error
-            yield
-
     def _claim(self, name: str, content: Mapping[str, Any]) -> None:
         """Record in `unfinished` what is being made there."""
         self._refuse_other(name, content)
-        with open(self.folder / ".prepare.claim.lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the tasks of an array start together
+        with wait_for(self.folder / ".prepare.claim.lock"):  # the tasks of an array start together
             if not (self.work / name).exists():
                 with atomic_file(self.work / name) as record:
                     record.write(json.dumps(content, indent=1).encode())

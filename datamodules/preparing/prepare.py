@@ -13,6 +13,7 @@ from datamodules.preparing.parts import PARTS, PartName
 from datamodules.preparing.preparation import UNFINISHED, Preparation
 from datamodules.preparing.pretokenised import PretokenisedShards
 from datamodules.preparing.verification import verify_folder
+from datamodules.preparing.work_lock import work_lock
 
 __all__ = ["PreparationError", "open_source", "prepare"]
 
@@ -75,13 +76,16 @@ def prepare(
     _check_numbers(sizes, shard_tokens, workers, task, tasks)
     found = open_source(source, configuration, revision, tokenizer)
     if isinstance(found, PretokenisedShards):
-        _report(place, _fetched(found, place, sizes), "fetched")
+        if task is not None:
+            raise ValueError("shards that are ready are fetched, not tokenised: leave out --task and --tasks")
+        with work_lock(place):
+            _report(place, _fetched(found, place, sizes), "fetched")
         return
     preparation = Preparation(place, found, tokenizer=tokenizer, sizes=sizes, shard_tokens=shard_tokens)
     if preparation.finished():
         log.info("%s holds this already; nothing to do", place)
         return
-    with preparation.lock(task):
+    with work_lock(place, task):
         try:
             count = preparation.encode(workers=workers, task=task, tasks=tasks)
             if task is not None:
