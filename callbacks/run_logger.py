@@ -1,4 +1,4 @@
-"""TensorBoard, one run per generation, every curve against three axes."""
+"""TensorBoard, one run per generation, training's curves against three axes."""
 
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from callbacks.event_files import cut_events
 __all__ = ["RunLogger"]
 
 METRICS = ("validation/loss", "validation/loss_full")  # columns of TensorBoard's table of hyper-parameters
+CURVES = ("train/", "validation/")  # what is looked at against other axes, too
 WITHIN, BY_TOKENS = "within_generation/", "by_tokens/"
 
 
 class RunLogger(TensorBoardLogger):
-    """Writes each scalar three times, against three axes.
+    """Writes each scalar at the optimizer steps since generation 0, and losses against two more axes.
 
-    Under its own name at the optimizer steps since generation 0; as `within_generation/…` at the steps of its own
-    generation (1 to S), so that generations overlay; as `by_tokens/…` at the tokens read.
+    What is under `train/` and `validation/` stands again as `within_generation/…` at the steps of its own generation
+    (1 to S), so that generations overlay, and as `by_tokens/…` at the tokens read.
 
     Args:
         folder: where the runs lie; a generation's is `generation_<g>` in it.
@@ -57,7 +58,7 @@ class RunLogger(TensorBoardLogger):
     @rank_zero_only
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
         """Hold the hyper-parameters until it is known which generation's run they belong to."""
-        self.params |= dict(params)
+        self.params |= {name: value for name, value in dict(params).items() if not name.startswith("_")}
 
     @rank_zero_only
     def log_metrics(self, metrics: Any, step: int | None = None) -> None:
@@ -67,8 +68,9 @@ class RunLogger(TensorBoardLogger):
         self.open(generation)
         for name, value in metrics.items():
             self.experiment.add_scalar(name, value, step)
-            self.experiment.add_scalar(WITHIN + name, value, step - generation * self.steps_per_generation)
-            self.experiment.add_scalar(BY_TOKENS + name, value, step * self.tokens_per_step)
+            if name.startswith(CURVES):
+                self.experiment.add_scalar(WITHIN + name, value, step - generation * self.steps_per_generation)
+                self.experiment.add_scalar(BY_TOKENS + name, value, step * self.tokens_per_step)
 
     def open(self, generation: int) -> None:
         """Make the run of `generation` the one that is written to."""
