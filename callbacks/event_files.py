@@ -10,7 +10,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from connectome.atomic_file import atomic_file
 
-__all__ = ["cut_events"]
+__all__ = ["cut_events", "date_before"]
+
+PREFIX = "events.out.tfevents."
 
 
 def cut_events(folder: Path, keep: Callable[[str, int], bool]) -> None:
@@ -18,7 +20,7 @@ def cut_events(folder: Path, keep: Callable[[str, int], bool]) -> None:
 
     A record that a kill has torn in half ends its file. Files that lose nothing are left alone.
     """
-    for path in sorted(folder.glob("events.out.tfevents.*")):
+    for path in sorted(folder.glob(f"{PREFIX}*")):
         kept = []
         for raw in RawEventFileLoader(str(path)).Load():
             event = Event.FromString(raw)
@@ -32,3 +34,21 @@ def cut_events(folder: Path, keep: Callable[[str, int], bool]) -> None:
 
 
 RECORD_OVERHEAD = struct.calcsize("<QII")  # length and two checksums
+
+
+def date_before(folder: Path, now: int) -> None:
+    """Rename the event files in `folder` so that, read in order of name, they come before one that is begun `now`.
+
+    A name starts with the second in which its file was begun. Two in one second, or another node's slow clock, would
+    otherwise put what follows before what went ahead.
+
+    Args:
+        folder: of one TensorBoard run.
+        now: seconds since 1970.
+    """
+    bound = now
+    for path in sorted(folder.glob(f"{PREFIX}*"), reverse=True):
+        begun, _, rest = path.name.removeprefix(PREFIX).partition(".")
+        bound = min(int(begun), bound - 1)
+        if bound != int(begun):
+            path.rename(path.with_name(f"{PREFIX}{bound:010d}.{rest}"))

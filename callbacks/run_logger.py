@@ -1,5 +1,6 @@
 """TensorBoard, one run per generation, training's curves against three axes."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from lightning.pytorch.loggers.logger import DummyExperiment, rank_zero_experime
 from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.tensorboard.summary import hparams
 
-from callbacks.event_files import cut_events
+from callbacks.event_files import cut_events, date_before
 
 __all__ = ["RunLogger"]
 
@@ -116,3 +117,4 @@ class RunLogger(TensorBoardLogger):
                 return at <= step
 
             cut_events(folder, keep)
+            date_before(folder, int(time.time()))

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 from torch.utils.tensorboard import SummaryWriter
 
-from callbacks.event_files import cut_events
+from callbacks.event_files import cut_events, date_before
 
 
 def write(folder: Path, steps: range, tag: str = "loss") -> Path:
@@ -117,3 +117,14 @@ def test_other_files_and_folders_are_left_alone(tmp_path: Path) -> None:
     cut_events(tmp_path, up_to(0))
     assert (tmp_path / "notes.txt").read_text() == "loss"
     assert len(records(inner)) == 4
+
+
+def test_files_are_dated_before_the_one_that_is_begun_now(tmp_path: Path) -> None:
+    for name in ("0000000090.host.7.0", "0000000100.host.7.10", "0000000100.host.7.9", "0000000130.other.7.0"):
+        (tmp_path / f"events.out.tfevents.{name}").write_text(name)
+    date_before(tmp_path, 100)
+    files = sorted(tmp_path.iterdir())
+    assert [path.read_text() for path in files] == [
+        "0000000090.host.7.0", "0000000100.host.7.10", "0000000100.host.7.9", "0000000130.other.7.0"
+    ]  # fmt: skip
+    assert [int(path.name.split(".")[3]) for path in files] == [90, 97, 98, 99]
