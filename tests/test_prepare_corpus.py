@@ -52,7 +52,7 @@ def prepared(tmp_path_factory):
     run("array", "--task", "1", "--tasks", "2")
     run("array", "--task", "0", "--tasks", "2")
     run("array")
-    run("one", "--verify", "true")
+    run("one", "--verify")
     return root, source
 
 
