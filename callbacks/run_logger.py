@@ -15,14 +15,14 @@ __all__ = ["RunLogger"]
 
 METRICS = ("validation/loss", "validation/loss_full")  # columns of TensorBoard's table of hyper-parameters
 CURVES = ("train/", "validation/")  # what is looked at against other axes, too
-WITHIN, BY_TOKENS = "within_generation/", "by_tokens/"
+WITHIN, BY_TOKENS = "within_generation/", "versus_tokens/"
 
 
 class RunLogger(TensorBoardLogger):
     """Writes each scalar at the optimizer steps since generation 0, and losses against two more axes.
 
     What is under `train/` and `validation/` stands again as `within_generation/…` at the steps of its own generation
-    (1 to S), so that generations overlay, and as `by_tokens/…` at the tokens read.
+    (1 to S), so that generations overlay, and as `versus_tokens/…` at the tokens read.
 
     Args:
         folder: where the runs lie; a generation's is `generation_<g>` in it.

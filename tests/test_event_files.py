@@ -104,11 +104,11 @@ def test_every_event_file_of_the_folder_is_cut(tmp_path: Path) -> None:
 
 def test_the_tag_may_decide(tmp_path: Path) -> None:
     with SummaryWriter(str(tmp_path)) as writer:
-        writer.add_scalar("by_tokens/loss", 1.0, 1000)
+        writer.add_scalar("versus_tokens/loss", 1.0, 1000)
         writer.add_scalar("loss", 1.0, 1000)
     (path,) = tmp_path.iterdir()
-    cut_events(tmp_path, lambda tag, at: tag.startswith("by_tokens/"))
-    assert records(path) == [(1000, "by_tokens/loss")]
+    cut_events(tmp_path, lambda tag, at: tag.startswith("versus_tokens/"))
+    assert records(path) == [(1000, "versus_tokens/loss")]
 
 
 def test_other_files_and_folders_are_left_alone(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_generations_overlay_at_their_own_steps(tmp_path: Path) -> None:
 
 def test_every_curve_is_there_against_tokens(tmp_path: Path) -> None:
     log(logger_in(tmp_path), range(5, 26, 5))
-    assert curves(tmp_path / "generation_1")["by_tokens/train/loss"] == [(1500, 15.0), (2000, 20.0)]
+    assert curves(tmp_path / "generation_1")["versus_tokens/train/loss"] == [(1500, 15.0), (2000, 20.0)]
 
 
 def test_an_inner_run_lies_in_the_folder_itself(tmp_path: Path) -> None:
