@@ -216,7 +216,9 @@ def test_fewer_windows_than_a_batch_are_refused(make: Make) -> None:
 
 
 def test_as_many_windows_as_a_batch_are_enough(make: Make) -> None:
-    make(batch_size=50, micro_batch_size=1).setup("fit")
+    datamodule = make(batch_size=50, micro_batch_size=1)
+    datamodule.setup("fit")
+    assert len(datamodule.shards["train"]) == 50
 
 
 def test_a_validation_part_that_is_too_short_is_refused(make: Make) -> None:
@@ -263,6 +265,7 @@ def test_a_run_goes_on_with_the_same_data(make: Make) -> None:
     for each in (datamodule, again):
         each.setup("fit")
     again.load_state_dict(datamodule.state_dict())
+    assert again.state_dict() == datamodule.state_dict()
 
 
 def test_a_run_does_not_go_on_with_other_data(make: Make, folder: Path) -> None:

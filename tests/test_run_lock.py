@@ -79,7 +79,7 @@ def test_the_same_process_cannot_enter_twice(tmp_path: Path) -> None:
 
 def test_runs_in_different_folders_do_not_meet(tmp_path: Path) -> None:
     with RunLock(RunFolder(tmp_path / "a")), RunLock(RunFolder(tmp_path / "b")):
-        pass
+        assert all(json.loads((tmp_path / name / "run.lock").read_text())["pid"] == os.getpid() for name in "ab")
 
 
 def test_a_longer_note_of_an_earlier_holder_leaves_nothing_behind(tmp_path: Path) -> None:
