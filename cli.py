@@ -3,6 +3,7 @@
 
 fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
 validate   next-token loss of a checkpoint, snapshot or kept generation
+test       one evaluation of a model: test NAME --model.checkpoint …; test --help lists them
 prepare    text -> token shards
 report     a table of the losses of runs, and the pictures
 connectome info | diff | random | pack | plot: what a connectome is, and what it looks like
@@ -96,9 +97,20 @@ def train(args: Sequence[str]) -> None:
     TrainingCLI(args)
 
 
+def test(args: Sequence[str]) -> None:
+    """LightningCLI: one evaluation as a test loop."""
+    from evaluation import EvaluationCLI, overview
+
+    if not args or args[0] in ("-h", "--help"):
+        print(overview())
+    else:
+        EvaluationCLI(args)
+
+
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": lambda args: train(["fit", *args]),
     "validate": lambda args: train(["validate", *args]),
+    "test": test,
     "prepare": prepare,
     "report": report,
     "connectome": connectome,

@@ -34,7 +34,7 @@ from datamodules.manifest import describe_part
 from datamodules.token_shards import find_shards
 from lightning_modules.language_model import LanguageModel
 
-__all__ = ["WIRINGS", "TrainingCLI"]
+__all__ = ["WIRINGS", "TrainingCLI", "quieten"]
 
 WIRINGS = (GenerationalPruning, InheritConnectome)  # imported, so that --wiring takes their short names
 
@@ -48,7 +48,7 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, args: Sequence[str]) -> None:
         self.verb = args[0]
-        _quieten()
+        quieten()
         super().__init__(
             LanguageModel,
             FineWeb,
@@ -261,11 +261,12 @@ def _check_numbers(config: Any) -> None:
         raise ValueError("--trainer.log_every_n_steps is 1 or more: signals and numbers are looked at there")
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leave out an advertisement of Lightning 2.6 and a deprecation inside it, so that our messages are read."""
     warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\).*")
     warnings.filterwarnings("ignore", message=r".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=r"The `srun` command is available on your system.*")
+    warnings.filterwarnings("ignore", message=r"LightningCLI's args parameter is intended.*")  # `test NAME` takes one
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
         lambda record: not record.getMessage().startswith("\N{ELECTRIC LIGHT BULB} Tip")
     )

@@ -52,6 +52,31 @@ class ProgressLine(ProgressBar):
         if trainer.state.fn == "fit":
             self.write(self.line(trainer), stays=True)
 
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock of an evaluation."""
+        self.start = 0, time.perf_counter()
+        self.written = self.start[1]
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Write how far an evaluation has come, a few times a minute in a log file, once a second on a terminal."""
+        now, done = time.perf_counter(), batch_idx + 1
+        total = trainer.num_test_batches[dataloader_idx]
+        if done == total or now - self.written > (1 if sys.stderr.isatty() else 20):
+            self.written = now
+            left = timedelta(seconds=round((now - self.start[1]) * (total - done) / done))
+            name = getattr(trainer.datamodule, "task", "test")
+            self.write(
+                f"{name} | batch {done:,}/{total:,} | {left} left", stays=done == total or not sys.stderr.isatty()
+            )
+
     def line(self, trainer: L.Trainer) -> str:
         """What the line says now."""
         step = trainer.global_step

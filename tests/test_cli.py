@@ -13,6 +13,7 @@ import yaml
 from lightning.pytorch.strategies import FSDPStrategy
 
 import cli
+from evaluation import EVALUATIONS
 from callbacks.run_folder import RunFolder
 from datamodules.token_shards import write_shard
 
@@ -42,10 +43,13 @@ def test_the_shipped_configurations_say_the_papers_numbers(name: str) -> None:
     assert (config["model"]["warmup_steps"], config["model"]["decay_steps"]) == (250, 1750)
 
 
-@pytest.mark.parametrize("verb", list(cli.VERBS))
-def test_every_option_of_every_verb_is_explained(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+WORDS = [[verb] for verb in cli.VERBS if verb != "test"] + [["test", name] for name in EVALUATIONS]
+
+
+@pytest.mark.parametrize("words", WORDS, ids=" ".join)
+def test_every_option_of_every_verb_is_explained(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        cli.main([verb, "--help"])
+        cli.main([*words, "--help"])
     assert left.value.code == 0
     text = capsys.readouterr().out
     ours = re.findall(r"^  (--(?:model|data|wiring|checkpoint|keep)\.\w+)[^\n]*\n?([^\n]*)", text, re.MULTILINE)

@@ -1,0 +1,115 @@
+"""One evaluation of one model as a Lightning test loop: what they all share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+
+from datamodules.evaluation_data import EvaluationData
+from lightning_modules.gpt import GPT
+from lightning_modules.metric import Metric
+from lightning_modules.weights import read_weights
+
+__all__ = ["Evaluation", "Items"]
+
+Items = dict[str, np.ndarray]  # a table: columns of equal length by name, one of them `item`
+GPT2_VOCABULARY = range(50_257, 50_305)
+
+
+class Evaluation(L.LightningModule, ABC):
+    """Reads a model, collects what it makes of every item, and turns that into metrics when all ranks are done.
+
+    A sub-class calls `collect` in `test_step` and says in `metrics` what the items amount to. `EvaluationFiles`, a
+    callback, writes `results` and `items`.
+
+    Args:
+        checkpoint: weights to evaluate: a run's .ckpt or .safetensors.
+        tokenizer: of the model, `gpt2` or `bytes`, where its checkpoint does not say.
+        protocol: as the DataModule's; linked to it on the command line.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint.
+        CheckpointError: if it is damaged, hostile or foreign.
+        ValueError: if the model's tokenizer is not known, or is another one than asked for.
+    """
+
+    def __init__(self, *, checkpoint: str, tokenizer: str | None = None, protocol: str = "paper") -> None:
+        super().__init__()
+        weights = read_weights(checkpoint)
+        self.checkpoint = checkpoint
+        self.protocol = protocol
+        self.config = weights.config
+        self.record = dict(weights.record)
+        self.nonzero = sum(int(matrix.count_nonzero()) for matrix in weights.tensors.values())
+        self.tokenizer = self._tokenizer(tokenizer)
+        self.net = GPT(self.config)
+        tied = {"lm_head.weight": weights.tensors["transformer.wte.weight"]} if self.config.tied_embeddings else {}
+        self.net.load_state_dict(weights.tensors | tied)
+        self.items: Items = {}
+        self.results: list[Metric] = []
+        self.remarks: list[str] = []  # plain sentences printed below the table
+        self.rows: list[Items] = []
+
+    @property
+    def data(self) -> EvaluationData:
+        """The DataModule that feeds this loop."""
+        return self.trainer.datamodule
+
+    def assemble(self, collected: Items) -> Items:
+        """The table of items from what was collected, which may be finer: answers, tokens. By default the same."""
+        return collected
+
+    @abstractmethod
+    def metrics(self, items: Items) -> list[Metric]:
+        """Figures drawn from all items, ordered by `item`. May add to `remarks`. Called on every rank alike."""
+
+    def on_test_start(self) -> None:
+        """Forget an earlier pass."""
+        self.items, self.results, self.remarks, self.rows = {}, [], [], []
+
+    def collect(self, columns: Mapping[str, Sequence[Any] | np.ndarray | torch.Tensor]) -> None:
+        """Keep what a batch has shown; `item` numbers what is collected from 0 on, over all ranks."""
+        self.rows.append(
+            {
+                name: values.cpu().numpy() if isinstance(values, torch.Tensor) else np.asarray(values)
+                for name, values in columns.items()
+            }
+        )
+
+    def on_test_epoch_end(self) -> None:
+        """Bring the items of all ranks together, each once, and draw the metrics from them."""
+        rows = self.rows
+        if self.trainer.world_size > 1:
+            shares: list[list[Items]] = [[] for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather_object(shares, rows)
+            rows = [batch for share in shares for batch in share]
+        self.items = self.assemble(_table(rows, self.data.number_of_items))
+        self.results = self.metrics(self.items)
+
+    def _tokenizer(self, asked: str | None) -> str:
+        known = self.record.get("tokenizer") or ("gpt2" if self.config.vocab_size in GPT2_VOCABULARY else None)
+        if asked and self.record.get("tokenizer") and asked != known:
+            raise ValueError(f"{self.checkpoint} was trained on tokens of {known!r}, not of {asked!r}")
+        if not (asked or known):
+            raise ValueError(
+                f"{self.checkpoint} does not say with which tokenizer its model was trained: give --model.tokenizer"
+            )
+        return asked or str(known)
+
+
+def _table(rows: Sequence[Items], expected: int) -> Items:
+    """One table in order of `item`, doubles dropped.
+
+    Raises:
+        RuntimeError: if an item is missing.
+    """
+    columns = {name: np.concatenate([batch[name] for batch in rows]) for name in (rows[0] if rows else {"item": 0})}
+    numbers, first = np.unique(columns["item"], return_index=True) if rows else (np.array([]), np.array([]))
+    if len(numbers) != expected:
+        raise RuntimeError(
+            f"{len(numbers):,} of {expected:,} items came back; a rank has lost some (--trainer.limit_test_batches?)"
+        )
+    return {name: values[first] for name, values in columns.items()}

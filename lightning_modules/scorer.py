@@ -1,0 +1,88 @@
+"""Log-probabilities of texts after their contexts: one scorer behind every benchmark."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from datamodules.scoring_batches import Request, ScoringBatch, ScoringBatches
+from lightning_modules.gpt import GPT
+
+__all__ = ["Scores", "score", "score_all", "token_log_probabilities"]
+
+LOGITS = 2**24  # entries of the logits that exist at a time: 64 MiB in float32
+
+
+class Scores(NamedTuple):
+    """What a model makes of some requests.
+
+    Args:
+        requests: their numbers, int64, shape `(requests,)`.
+        log_probability: of the continuation, in nats, summed over its tokens in float64, shape `(requests,)`.
+        greedy: whether every token of the continuation is the most probable one, bool, shape `(requests,)`.
+    """
+
+    requests: Tensor
+    log_probability: Tensor
+    greedy: Tensor
+
+
+def token_log_probabilities(net: GPT, batch: ScoringBatch, vocabulary: int | None = None) -> tuple[Tensor, Tensor]:
+    """Log-probability of every scored token, and whether it is the most probable one.
+
+    The head is applied only where something is scored, piece by piece; the log-softmax is taken in float32.
+
+    Args:
+        net: the model.
+        batch: rows and what is scored in them.
+        vocabulary: ids from here on take no part: the rows that pad the embedding. All take part by default.
+
+    Returns:
+        Nats in float32 and bool, both of the shape of `batch.targets`.
+    """
+    hidden = net.hidden(batch.tokens).flatten(0, 1)[batch.positions]  # (positions, C)
+    log_probability = torch.empty(len(batch.targets), device=hidden.device)
+    greedy = torch.empty(len(batch.targets), dtype=torch.bool, device=hidden.device)
+    piece = max(1, LOGITS // net.config.vocab_size)
+    for start in range(0, len(hidden), piece):
+        logits = net.lm_head(hidden[start : start + piece])[:, :vocabulary].float()  # (piece, V)
+        here = (batch.at >= start) & (batch.at < start + piece)
+        at, targets = batch.at[here] - start, batch.targets[here]
+        normaliser = logits.logsumexp(dim=-1)
+        log_probability[here] = logits[at, targets] - normaliser[at]
+        greedy[here] = logits.argmax(dim=-1)[at] == targets
+    return log_probability, greedy
+
+
+def score(net: GPT, batch: ScoringBatch, vocabulary: int | None = None) -> Scores:
+    """Log-probability of every continuation in a batch.
+
+    Raises:
+        RuntimeError: if one is not finite; an argmax over NaN would look like a choice.
+    """
+    nats, greedy = token_log_probabilities(net, batch, vocabulary)
+    if not torch.isfinite(nats).all():
+        raise RuntimeError(
+            "the model gives log-probabilities that are not finite: its weights hold NaN or infinity, or "
+            "--trainer.precision is too low for them"
+        )
+    requests, place = torch.unique(batch.requests, return_inverse=True)
+    total = torch.zeros(len(requests), dtype=torch.float64, device=nats.device)
+    total.index_add_(0, place, nats.double())
+    missed = torch.zeros(len(requests), dtype=torch.int64, device=nats.device)
+    missed.index_add_(0, place, (~greedy).long())
+    return Scores(requests, total, missed == 0)
+
+
+@torch.inference_mode()
+def score_all(net: GPT, requests: Sequence[Request], *, token_budget: int = 16_384) -> list[tuple[float, bool]]:
+    """Log-probability in nats, and whether it is the greedy continuation, for each request, in their order."""
+    answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+    device = net.lm_head.weight.device
+    for batch in ScoringBatches(requests, block_size=net.config.block_size, token_budget=token_budget):
+        scores = score(net, ScoringBatch(*(tensor.to(device) for tensor in batch)))
+        columns = (scores.requests.tolist(), scores.log_probability.tolist(), scores.greedy.tolist())
+        for number, nats, greedy in zip(*columns, strict=True):
+            answers[number] = nats, greedy
+    return answers
