@@ -4,6 +4,7 @@
 fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
 validate   next-token loss of a checkpoint, snapshot or kept generation
 test       one evaluation of a model: test NAME --model.checkpoint …; test --help lists them
+evaluate   evaluations of all weights that runs have kept along training, as one table
 prepare    text -> token shards
 report     a table of the losses of runs, and the pictures
 connectome info | diff | random | pack | plot: what a connectome is, and what it looks like
@@ -107,10 +108,24 @@ def test(args: Sequence[str]) -> None:
         EvaluationCLI(args)
 
 
+def evaluate(args: Sequence[str]) -> None:
+    """Evaluations of everything that runs have kept -> one table."""
+    from jsonargparse import ArgumentParser
+
+    from along_training import evaluate
+
+    parser = ArgumentParser(prog="cli.py evaluate", description="Evaluate the weights that runs have kept.")
+    parser.add_argument("runs", nargs="+", help="Folders of runs, or of experiments with runs in them.")
+    parser.add_function_arguments(evaluate, skip={"runs", "again"})
+    parser.add_argument("--again", action="store_true", help="evaluate also what has a result already")
+    evaluate(**parser.parse_args(list(args)).as_dict())
+
+
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": lambda args: train(["fit", *args]),
     "validate": lambda args: train(["validate", *args]),
     "test": test,
+    "evaluate": evaluate,
     "prepare": prepare,
     "report": report,
     "connectome": connectome,

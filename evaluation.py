@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -56,13 +57,17 @@ class EvaluationCLI(LightningCLI):
 
     Args:
         args: words of the command line after the verb, the name of the evaluation first.
+        checkpoints: further weights, evaluated after those of `--model.checkpoint` on the same data, which are read
+            only once.
+        again: evaluate also what has its result already.
 
     Raises:
         ValueError: if no evaluation has that name.
     """
 
-    def __init__(self, args: Sequence[str]) -> None:
+    def __init__(self, args: Sequence[str], *, checkpoints: Sequence[Path] = (), again: bool = True) -> None:
         name, *rest = args
+        self.further, self.again = checkpoints, again
         quieten()
         super().__init__(
             *classes_of(name),
@@ -109,5 +114,15 @@ class EvaluationCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def test(self, model: Evaluation, datamodule: EvaluationData, **_: Any) -> None:
-        """Run the loop; the files are the result."""
-        self.trainer.test(model, datamodule=datamodule, verbose=False)
+        """Run the loop on each of the weights; the files are the result."""
+        files = next(callback for callback in self.trainer.callbacks if isinstance(callback, EvaluationFiles))
+        for checkpoint in (None, *self.further):
+            if checkpoint is not None:
+                model = type(model)(**{**self.config["test"].model.as_dict(), "checkpoint": str(checkpoint)})
+                if (model.tokenizer, model.config.block_size) != (datamodule.tokenizer, datamodule.block_size):
+                    raise ValueError(
+                        f"{checkpoint} is of tokenizer {model.tokenizer!r} and context {model.config.block_size}, the "
+                        f"weights before it of {datamodule.tokenizer!r} and {datamodule.block_size}"
+                    )
+            if self.again or not files.stem(model, datamodule).with_suffix(".jsonl").is_file():
+                self.trainer.test(model, datamodule=datamodule, verbose=False)

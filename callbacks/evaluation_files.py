@@ -17,6 +17,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from connectome.atomic_file import atomic_file
+from datamodules.evaluation_data import EvaluationData
 from datamodules.tokenizer import FINGERPRINTS
 from lightning_modules.evaluation import Evaluation
 from lightning_modules.metric import Metric
@@ -43,14 +44,19 @@ class EvaluationFiles(L.Callback):
     def __init__(self, out: str | None = None) -> None:
         self.out = out
 
+    def stem(self, evaluation: Evaluation, data: EvaluationData) -> Path:
+        """The files of an evaluation, without their suffix."""
+        folder = Path(self.out) if self.out else evaluation_folder(evaluation.checkpoint)
+        step = int(evaluation.record.get("step") or 0)
+        variant = variant_of(evaluation.protocol, data.options())
+        return folder / "evaluations" / data.task / variant / f"{step:08d}"
+
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the files, and print the metrics as a table."""
         if not trainer.is_global_zero or not isinstance(pl_module, Evaluation) or trainer.fast_dev_run:
             return
-        folder = Path(self.out) if self.out else evaluation_folder(pl_module.checkpoint)
-        variant = variant_of(pl_module.protocol, pl_module.data.options())
-        step = int(pl_module.record.get("step") or 0)
-        stem = folder / "evaluations" / pl_module.data.task / variant / f"{step:08d}"
+        stem = self.stem(pl_module, pl_module.data)
+        folder, variant, step = stem.parents[3], stem.parent.name, int(stem.name)
         records = _records(pl_module, str(stem.relative_to(folder).with_suffix(".parquet")))
         _write_items(stem.with_suffix(".parquet"), pl_module)
         with atomic_file(stem.with_suffix(".jsonl")) as file:  # last: whoever finds it has both

@@ -28,7 +28,7 @@ class DataSource:
 class EvaluationData(L.LightningDataModule, ABC):
     """Items of one task under one protocol, as batches for its test loop.
 
-    Sub-classes read and check their files in `setup`, and divide the items over ranks themselves.
+    Sub-classes read and check their files in `read`, and divide the items over ranks themselves.
 
     Args:
         protocol: how the task is posed and scored; each DataModule says which it knows.
@@ -37,8 +37,8 @@ class EvaluationData(L.LightningDataModule, ABC):
 
     Attributes:
         task: name of the task in records and file names.
-        source: where the items came from; set by `setup`.
-        number_of_items: how many the loop collects over all ranks: items, or answers to them; set by `setup`.
+        source: where the items came from; set by `read`.
+        number_of_items: how many the loop collects over all ranks: items, or answers to them; set by `read`.
     """
 
     task: ClassVar[str]
@@ -50,6 +50,17 @@ class EvaluationData(L.LightningDataModule, ABC):
         self.protocol = protocol
         self.tokenizer = tokenizer
         self.block_size = block_size
+        self.has_read = False
+
+    def setup(self, stage: str) -> None:
+        """Read once, however many models are evaluated."""
+        if not self.has_read:
+            self.read()
+            self.has_read = True
+
+    @abstractmethod
+    def read(self) -> None:
+        """Read and check the files, and make the items."""
 
     @abstractmethod
     def test_dataloader(self) -> Iterable[Any]:

@@ -68,7 +68,7 @@ class FineWebValidation(EvaluationData):
         standard = STANDARD_TOKENS if protocol == "standard" else PAPER_BATCHES * batch_size * block_size
         self.number_of_items = (tokens or standard) // block_size
 
-    def setup(self, stage: str) -> None:
+    def read(self) -> None:
         """Open and check the shards."""
         paths = find_shards(self.folder, self.validation)
         part = describe_part(paths, self.tokenizer)

@@ -1,0 +1,91 @@
+"""`python cli.py evaluate`: evaluations of the weights that runs have kept along their training, as one table."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import yaml
+
+from callbacks.run_folder import RunFolder
+from figures.evaluation_table import peaks, peaks_table, read_evaluations, write_table
+from figures.runs import OUTER, Run, find_runs
+
+__all__ = ["evaluate", "kept_weights"]
+
+Weights = Literal["all", "last"]
+
+
+def evaluate(
+    runs: Sequence[str],
+    evaluations: str = "evaluations.yaml",
+    weights: Weights = "all",
+    again: bool = False,
+    table: str = "evaluations.csv",
+) -> None:
+    """Evaluate what runs have kept along training, and write all their results as one tidy table.
+
+    What has a result already is left out, so the same command goes on after an interruption, and several tasks may
+    share the runs. An evaluation that fails is named at the end and does not keep the others from running.
+
+    Args:
+        runs: folders of runs, or of experiments with runs in them.
+        evaluations: a YAML list of lines, each the words that would follow `cli.py test` but for the checkpoint.
+        weights: all (snapshots, generations and final weights) or only the last of every run.
+        again: evaluate also what has a result already.
+        table: file for the table: step, seed, arm, generation, task, protocol, metric, value, low, high.
+
+    Raises:
+        FileNotFoundError: if a folder or the list of evaluations is not there, or a run has kept no weights.
+        ValueError: if the list is not one of lines.
+        RuntimeError: if an evaluation has failed; the others are done.
+    """
+    from evaluation import EvaluationCLI, classes_of
+
+    lines = _read_lines(evaluations)
+    for name, *_ in lines:
+        classes_of(name)  # an unknown name ends before anything runs
+    found = find_runs(runs)
+    kept = {run.folder: kept_weights(run) for run in found}
+    if empty := [str(folder) for folder, files in kept.items() if not files]:
+        raise FileNotFoundError(
+            f"no weights to evaluate in {', '.join(empty)}: a run keeps them at its end, and along training with "
+            "--keep.snapshot_every or --keep.snapshot_at"
+        )
+    failed = []
+    for run in found:
+        files = list(kept[run.folder].values())[-1 if weights == "last" else 0 :]
+        for words in lines:
+            print(f"{run.folder}: {shlex.join(words)}, {len(files)} weights", flush=True)
+            line = [*words, "--model.checkpoint", str(files[0]), "--trainer.devices", "1"]
+            try:
+                EvaluationCLI(line, checkpoints=files[1:], again=again)
+            except (ValueError, OSError, RuntimeError, SystemExit) as error:
+                failed.append(f"{run.folder}: {shlex.join(words)}: {error}")
+    rows = [row for run in found for row in read_evaluations(run)]
+    write_table(rows, Path(table))
+    print(peaks_table(peaks(rows)), f"written: {table}", sep="\n")
+    if failed:
+        raise RuntimeError("\n  ".join([f"{len(failed)} of {len(found) * len(lines)} evaluations failed:", *failed]))
+
+
+def kept_weights(run: Run) -> dict[int, Path]:
+    """Files of a run's weights by step, in order: snapshots, and the ends of generations or of the run."""
+    folder = RunFolder(run.folder)
+    snapshots = sorted((run.folder / "snapshots").glob("*.safetensors"))
+    files = {int(path.stem): path for path in snapshots if path.stem.isdecimal()}
+    ends = [folder.kept(g) for g in range(run.generations)] if run.arm == OUTER else [folder.final]
+    files |= {run.steps * number: path for number, path in enumerate(ends, start=1) if path.is_file()}
+    return dict(sorted(files.items()))
+
+
+def _read_lines(path: str) -> list[list[str]]:
+    """The evaluations that a file lists, as words."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no list of evaluations {path}: give --evaluations FILE")
+    content = yaml.safe_load(Path(path).read_text())
+    if not isinstance(content, list) or not all(isinstance(line, str) and line for line in content):
+        raise ValueError(
+            f"{path} is to be a YAML list of lines such as `- natural_stories --data.folder data/natural_stories`"
+        )
+    return [shlex.split(line) for line in content]
