@@ -11,7 +11,7 @@ from callbacks.run_folder import RunFolder
 from figures.evaluation_table import peaks, peaks_table, read_evaluations, write_table
 from figures.runs import OUTER, Run, find_runs
 
-__all__ = ["evaluate", "kept_weights"]
+__all__ = ["evaluate", "kept_weights", "read_lines"]
 
 Weights = Literal["all", "last"]
 
@@ -42,7 +42,7 @@ def evaluate(
     """
     from evaluation import EvaluationCLI, classes_of
 
-    lines = _read_lines(evaluations)
+    lines = read_lines(evaluations)
     for name, *_ in lines:
         classes_of(name)  # an unknown name ends before anything runs
     found = find_runs(runs)
@@ -64,7 +64,9 @@ def evaluate(
                 failed.append(f"{run.folder}: {shlex.join(words)}: {error}")
     rows = [row for run in found for row in read_evaluations(run)]
     write_table(rows, Path(table))
-    print(peaks_table(peaks(rows)), f"written: {table}", sep="\n")
+    if found_peaks := peaks(rows):
+        print(peaks_table(found_peaks))
+    print(f"written: {table}")
     if failed:
         raise RuntimeError("\n  ".join([f"{len(failed)} of {len(found) * len(lines)} evaluations failed:", *failed]))
 
@@ -79,8 +81,13 @@ def kept_weights(run: Run) -> dict[int, Path]:
     return dict(sorted(files.items()))
 
 
-def _read_lines(path: str) -> list[list[str]]:
-    """The evaluations that a file lists, as words."""
+def read_lines(path: str) -> list[list[str]]:
+    """The evaluations that a file lists, as words.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is not a list of lines.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no list of evaluations {path}: give --evaluations FILE")
     content = yaml.safe_load(Path(path).read_text())

@@ -156,7 +156,10 @@ class LanguageModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Make what is summed on the device between log steps. Plain tensors: DDP would broadcast buffers."""
+        """Note what is read; make what is summed on the device between log steps: DDP would broadcast buffers."""
+        part = part_of(self.trainer)
+        if part:
+            self.record |= {"tokenizer": part.tokenizer, "data": part.fingerprint}
         self.loss_sum = torch.zeros((), device=self.device)
         self.norm = torch.zeros((), device=self.device)
         self.first_bad_step = torch.tensor(-1, device=self.device)
@@ -256,9 +259,6 @@ class LanguageModel(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the shape and what is known about the weights, in plain values."""
-        part = part_of(self.trainer)
-        if part:
-            self.record |= {"tokenizer": part.tokenizer, "data": part.fingerprint}
         checkpoint["gpt"] = asdict(self.config)
         checkpoint["record"] = dict(self.record)
 

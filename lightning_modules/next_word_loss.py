@@ -29,7 +29,7 @@ class NextWordLoss(Evaluation):
         """Learn how many bytes each token stands for; end of text stands for none."""
         encoding = get_tokenizer(self.tokenizer)
         lengths = torch.zeros(self.config.vocab_size, dtype=torch.int64)
-        for token in range(encoding.n_vocab):
+        for token in range(min(encoding.n_vocab, self.config.vocab_size)):
             if token != encoding.eot_token:
                 lengths[token] = len(encoding.decode_single_token_bytes(token))
         self.token_bytes = lengths.to(self.device)

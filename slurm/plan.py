@@ -8,8 +8,9 @@ from slurm.array_job import ArrayJob
 
 __all__ = ["EVALUATIONS", "Experiment", "Resources", "plan"]
 
-# Evaluations of a run's last weights: name, and the words after `python cli.py`. {weights} stands for the file,
-# {settings} for the data and the precision of the run. What is printed goes to RUN/evaluations/<name>.txt.
+# Evaluations of a finished run: name, and the words after `python cli.py`. {weights} stands for the file,
+# {settings} for the data and the precision of the run, {run} for its folder. What is printed goes to
+# RUN/evaluations/<name>.txt.
 EVALUATIONS = {
     "validation": "validate --model.checkpoint {weights} {settings}",
 }
@@ -138,7 +139,8 @@ def _evaluate(
             if word == "{settings}":
                 words += experiment.settings["outer" if loop == "outer" else "inner"]
             else:
-                words.append(word.replace("{weights}", str(experiment.last_weights(loop))))
+                word = word.replace("{weights}", str(experiment.last_weights(loop)))
+                words.append(word.replace("{run}", str(experiment.run(loop))))
         if left:
             jobs.append(
                 ArrayJob(

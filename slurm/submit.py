@@ -13,7 +13,7 @@ from typing import Any, get_args
 import yaml
 
 from slurm.array_job import ArrayJob, SlurmError, array_text, run_slurm
-from slurm.plan import Experiment, Resources, plan
+from slurm.plan import EVALUATIONS, Experiment, Resources, plan
 
 __all__ = ["submit"]
 
@@ -40,6 +40,7 @@ def submit(
     sbatch: str = "",
     sbatch_evaluate: str | None = None,
     setup: str = "",
+    evaluations: str = "",
     after: str = "",
     dry_run: bool = False,
 ) -> None:
@@ -70,6 +71,8 @@ def submit(
         sbatch: further options of sbatch, in one string: partition, account, time, memory, CPUs. They win over ours.
         sbatch_evaluate: the same for evaluations; those of training if left out.
         setup: command that every job runs first, such as 'module load cuda'.
+        evaluations: a list of evaluations, such as evaluations.yaml: every finished run then gets a job that runs them
+            on all the weights that it has kept. None by default, since they need data of their own.
         after: ids of jobs, joined by colons, that must have succeeded before, as those of slurm/prepare.sbatch.
         dry_run: show the plan and submit nothing.
 
@@ -101,7 +104,7 @@ def submit(
         environment={"SETUP": setup} if setup else {},
         first=after,
     )
-    jobs = plan(found[0], resources)
+    jobs = plan(found[0], resources, EVALUATIONS | _along_training(evaluations))
     if not jobs:
         print(f"{folder} is finished: nothing is left to submit")
         return
@@ -194,6 +197,16 @@ def _check(configurations: dict[str, Any], world_size: int, *, shards_must_be_th
         if shards_must_be_there:
             for part in ("train", "validation"):
                 find_shards(data["folder"], data[part])
+
+
+def _along_training(path: str) -> dict[str, str]:
+    """The evaluation of everything that a run has kept, if a list of evaluations is given and is one."""
+    if not path:
+        return {}
+    from along_training import read_lines
+
+    read_lines(path)
+    return {"along_training": f"evaluate {{run}} --evaluations {path} --table {{run}}/evaluations/table.csv"}
 
 
 def _refuse_twice(experiment: str) -> None:
