@@ -224,3 +224,21 @@ def test_where_there_is_no_slurm_the_message_names_the_dry_run(
     monkeypatch.chdir(ROOT)
     assert submit(tmp_path, toy) == 1
     assert "--dry_run" in capsys.readouterr().err
+
+
+def test_a_list_of_evaluations_is_run_on_all_that_every_run_has_kept(
+    calls: Path, tmp_path: Path, toy: list[str]
+) -> None:
+    assert submit(tmp_path, toy, "--evaluations", "evaluations.yaml") == 0
+    along = [line for line in calls.read_text().splitlines() if ".along_training " in line]
+    assert len(along) == 4
+    folder = f"{tmp_path}/e/inner/NoConnectome/seed_{{seed}}"
+    assert f" evaluate {folder} --evaluations evaluations.yaml --table {folder}/evaluations/table.csv" in along[-1]
+
+
+def test_a_list_of_evaluations_that_is_not_there_is_found_out_before(
+    calls: Path, tmp_path: Path, toy: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert submit(tmp_path, toy, "--evaluations", "nowhere.yaml") == 1
+    assert "there is no list of evaluations nowhere.yaml" in capsys.readouterr().err
+    assert not calls.exists()
