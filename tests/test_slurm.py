@@ -141,3 +141,28 @@ def test_a_dead_rank_ends_the_job_soon_and_without_progress_it_is_not_requeued(
     assert turns(log) == 2  # the first turn wrote the checkpoint of step 3, the second none
     assert "step_00000003.ckpt: requeued" in text
     assert list(RunFolder(tmp_path / "seed_5").checkpoints()) == [3]
+
+
+def test_what_runs_have_kept_is_evaluated_by_an_array(
+    cluster: Path, toy: list[str], shards: Path, inner: Run, tmp_path: Path
+) -> None:
+    for seed in SEEDS:
+        options = ["--wiring.arm", "NoConnectome", "--data.tokenizer", "bytes", "--seed_everything", str(seed)]
+        assert inner(tmp_path / f"seed_{seed}", *options, "--keep.snapshot_at", "[0]") == 0
+    lines = tmp_path / "evaluations.yaml"
+    lines.write_text(f"- next_word_loss --data.folder {shards} --data.tokens 160\n")
+    run = tmp_path / "seed_{seed}"
+    words = ["evaluate", str(run), "--evaluations", str(lines), "--table", str(run / "table.csv")]
+    slurm(
+        "sbatch",
+        "--array=0-1",
+        f"--output={tmp_path}/%a.out",
+        "slurm/evaluate.sbatch",
+        *words,
+        RESULT=str(run / "result"),
+    )
+    wait_for("both", lambda: all((tmp_path / f"seed_{seed}/result").is_file() for seed in SEEDS), tmp_path, 120)
+    for seed in SEEDS:
+        rows = (tmp_path / f"seed_{seed}/table.csv").read_text().splitlines()
+        assert len([row for row in rows if ",loss," in row]) == 2
+        assert "next_word_loss standard,tokens=160 loss" in (tmp_path / f"seed_{seed}/result").read_text()
