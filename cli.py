@@ -6,8 +6,9 @@ validate   next-token loss of a checkpoint, snapshot or kept generation
 test       one evaluation of a model: test NAME --model.checkpoint …; test --help lists them
 evaluate   evaluations of all weights that runs have kept along training, as one table
 prepare    text -> token shards
-report     a table of the losses of runs, and the pictures
+report     runs -> the paper's figures, ours beside the authors', and all results on one page
 connectome info | diff | random | pack | plot: what a connectome is, and what it looks like
+export     a model as a folder that transformers loads; --push uploads it
 submit     what is left of an experiment, as SLURM job arrays; --dry_run shows the plan
 """
 
@@ -42,16 +43,17 @@ def prepare(args: Sequence[str]) -> None:
 
 
 def report(args: Sequence[str]) -> None:
-    """Runs -> a table and pictures."""
+    """Runs, or an earlier report, -> one page."""
     from jsonargparse import ArgumentParser
 
     from figures.report import report
 
-    parser = ArgumentParser(prog="cli.py report", description="Print the losses of runs, and draw them.")
-    parser.add_argument("runs", nargs="+", help="Folders of runs, or of experiments with runs in them.")
-    parser.add_function_arguments(report, skip={"runs"})
+    parser = ArgumentParser(prog="cli.py report", description="Draw runs, and write everything on one page.")
+    parser.add_argument("runs", nargs="*", help="Folders of runs, or of experiments with runs in them.")
+    parser.add_argument("--from", dest="again", default="", help="Folder of an earlier report, in place of runs.")
+    parser.add_function_arguments(report, skip={"runs", "again"})
     options = parser.parse_args(list(args))
-    report(options.runs, out=options.out)
+    report(options.runs or (), out=options.out, again=options.again)
 
 
 def connectome(args: Sequence[str]) -> None:
@@ -72,6 +74,18 @@ def connectome(args: Sequence[str]) -> None:
         subcommands.add_subcommand(verb.__name__, options, help=options.description)
     given = parser.parse_args(list(args)).as_dict()
     next(verb for verb in verbs if verb.__name__ == given["verb"])(**given[given["verb"]])
+
+
+def export(args: Sequence[str]) -> None:
+    """A checkpoint -> a folder that transformers loads."""
+    from jsonargparse import ArgumentParser
+
+    from exchange.model_folder import export
+
+    parser = ArgumentParser(prog="cli.py export", description="Write a model as a folder that transformers loads.")
+    parser.add_argument("checkpoint", help="a run's .ckpt or .safetensors, or a published model's folder or Hub name")
+    parser.add_function_arguments(export, skip={"checkpoint"})
+    export(**parser.parse_args(list(args)).as_dict())
 
 
 def submit(args: Sequence[str]) -> None:
@@ -129,6 +143,7 @@ VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "prepare": prepare,
     "report": report,
     "connectome": connectome,
+    "export": export,
     "submit": submit,
 }
 STOP_AT_A_STEP = ("fit",)  # the other verbs may be ended at any moment

@@ -1,4 +1,8 @@
-"""Weights of a GPT on disk: written as safetensors, read from that or from a Lightning checkpoint, never unpickled."""
+"""Weights of a GPT on disk: written as safetensors, read from that, a Lightning checkpoint or a published model.
+
+Nothing in a file is ever run: pickles may hold tensors and plain values only, and the code that lies beside a published
+model is not looked at.
+"""
 
 import json
 import pickle
@@ -7,16 +11,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from connectome.atomic_file import atomic_file
 from lightning_modules.gpt import GPT, GPTConfig
+from lightning_modules.hub_model import fetch_model, is_hub_name
+from lightning_modules.published_weights import recognise
 
 __all__ = ["CheckpointError", "Weights", "read_checkpoint", "read_weights", "write_weights"]
 
 FORMAT = "generational-connectomes/weights/1"
+CONFIG = "config.json"
 
 
 class CheckpointError(ValueError):
@@ -24,7 +32,7 @@ class CheckpointError(ValueError):
 
 
 class Weights(NamedTuple):
-    """What a file says about a model.
+    """What a file or folder says about a model.
 
     Args:
         config: shape of the network.
@@ -35,6 +43,13 @@ class Weights(NamedTuple):
     config: GPTConfig
     tensors: dict[str, Tensor]
     record: dict[str, Any]
+
+    def network(self) -> GPT:
+        """A GPT of this shape with these weights."""
+        net = GPT(self.config)
+        tied = {"lm_head.weight": self.tensors["transformer.wte.weight"]} if self.config.tied_embeddings else {}
+        net.load_state_dict(self.tensors | tied)
+        return net
 
 
 def write_weights(path: str | Path, net: GPT, record: dict[str, Any]) -> None:
@@ -72,19 +87,29 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_weights(path: str | Path) -> Weights:
-    """Weights of a model from `.safetensors` that `write_weights` wrote, or from a Lightning checkpoint of a run.
+    """Weights of a model, wherever they are.
+
+    Args:
+        path: `.safetensors` that `write_weights` wrote; a Lightning checkpoint of a run; or a published model, as a
+            folder or by its name on the Hub, `owner/model` or `owner/model@revision`: the authors' released form, or
+            what `cli.py export` writes. Its code, if it has any, is never run.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: if there is no such file, folder or model.
         CheckpointError: if it is damaged, hostile, or not one of a GPT of this project.
     """
-    path = Path(path)
-    if not path.is_file():
+    name, path = str(path), Path(path)
+    if path.is_dir():
+        weights = _from_folder(path, name)
+    elif is_hub_name(name):
+        weights = _from_folder(fetch_model(name), name)
+    elif not path.is_file():
         raise FileNotFoundError(
-            f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, "
-            "generations/*.safetensors or snapshots/*.safetensors"
+            f"no checkpoint at {path}: give a run's checkpoints/*.ckpt, generations/*.safetensors or "
+            "snapshots/*.safetensors, the folder of a published model, or its name on the Hub, owner/model"
         )
-    weights = _read_safetensors(path) if path.suffix == ".safetensors" else _from_lightning(path)
+    else:
+        weights = _read_safetensors(path) if path.suffix == ".safetensors" else _from_lightning(path)
     with torch.device("meta"):
         expected = {name: matrix.shape for name, matrix in GPT(weights.config).named_parameters()}
     found = {name: tensor.shape for name, tensor in weights.tensors.items()}
@@ -111,12 +136,42 @@ def _from_lightning(path: Path) -> Weights:
         raise CheckpointError(f"{path} is not a checkpoint of this project's LanguageModel: {error!r}") from error
 
 
+def _from_folder(folder: Path, name: str) -> Weights:
+    """A published model: what `write_weights` wrote says all; else config.json does, or the shapes of the matrices."""
+    if (folder / "config.yaml").is_file() and not (folder / CONFIG).is_file():
+        raise CheckpointError(f"{name} is the folder of a run: name one of its checkpoints, generations or snapshots")
+    safe, pickled = folder / "model.safetensors", folder / "pytorch_model.bin"
+    try:
+        about = json.loads((folder / CONFIG).read_text()) if (folder / CONFIG).is_file() else {}
+        if safe.is_file():
+            with safe_open(safe, framework="pt") as file:
+                if "about" in (file.metadata() or {}):
+                    return _read_safetensors(safe)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        elif pickled.is_file():
+            tensors = read_checkpoint(pickled)
+        else:
+            raise CheckpointError(f"{name} is not the folder of a model: it has neither {safe.name} nor {pickled.name}")
+        model = recognise(tensors, about)
+    except CheckpointError:
+        raise
+    except (SafetensorError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{name} cannot be read as a GPT of Kotar & Tuckute (2025): {error}") from error
+    if model.assumed:
+        rank_zero_warn(f"{name} has no {CONFIG} that says so; assumed: {', '.join(model.assumed)}")
+    origin = name if is_hub_name(name) else folder.resolve().name  # not a path of this machine
+    return Weights(model.config, model.tensors, {**model.record, "origin": origin})
+
+
 def _read_safetensors(path: Path) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {}).get("about", "{}"))
             if not isinstance(about, dict) or about.get("format") != FORMAT:
-                raise CheckpointError(f"{path} has no metadata of this project: expected format {FORMAT!r}")
+                raise CheckpointError(
+                    f"{path} has no metadata of this project: expected format {FORMAT!r}. If it belongs to a published "
+                    "model, name its folder"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
         return Weights(GPTConfig.from_dict(about["gpt"]), tensors, about["record"])
     except CheckpointError:

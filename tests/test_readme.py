@@ -47,6 +47,6 @@ def test_the_files_that_the_readme_lists_are_there() -> None:
 
 def test_every_module_of_the_packages_is_in_the_readme() -> None:
     tree = README.split("## The files")[1].split("```")[1]
-    for package in ("connectome", "datamodules", "lightning_modules", "callbacks"):
+    for package in ("connectome", "datamodules", "lightning_modules", "callbacks", "exchange"):
         for path in (ROOT / package).glob("*.py"):
             assert path.name == "__init__.py" or path.name in tree, path

@@ -1,0 +1,129 @@
+"""A checkpoint as a model folder of the Hugging Face Hub: `cli.py export`."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from connectome import load_connectome, save_connectome
+from connectome.atomic_file import atomic_file
+from datamodules.tokenizer import get_tokenizer
+from exchange.model_card import model_card
+from exchange.run_facts import connectome_of, facts_of, run_of
+from exchange.tokenizer_files import tokenizer_files
+from lightning_modules.hub_model import fetch_model, is_hub_name
+from lightning_modules.published_weights import EXPORTED
+from lightning_modules.weights import Weights, read_weights, write_weights
+
+__all__ = ["export"]
+
+MODELLING = Path(__file__).with_name("modeling_connectome_gpt.py")
+CONNECTOME = "connectome.connectome"
+
+
+def export(
+    checkpoint: str, *, out: str, push: str | None = None, private: bool = False, licence: str = "apache-2.0"
+) -> None:
+    """Write a model as a folder that `transformers` loads, with its tokenizer, connectome and card.
+
+    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, it gives the same bytes.
+
+    Args:
+        checkpoint: weights to export: a run's .ckpt or .safetensors, or a published model's folder or name on the Hub.
+        out: the folder to write.
+        push: name on the Hub, `owner/model`, to upload the folder to. Needs `hf auth login`.
+        private: make the model on the Hub a private one, if it is not there yet.
+        licence: of the weights, as the Hub names licences.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint.
+        CheckpointError: if it is damaged, hostile or of another architecture.
+        FileExistsError: if the folder holds something else than an exported model.
+    """
+    folder = Path(out)
+    _refuse_foreign(folder)
+    weights = read_weights(checkpoint)
+    run = run_of(checkpoint)
+    if run:
+        weights.record["run"] = facts_of(run, int(weights.record.get("step") or 0))
+    source = fetch_model(checkpoint) if is_hub_name(checkpoint) else Path(checkpoint)
+    carried = source / CONNECTOME if source.is_dir() else None
+    wiring = load_connectome(carried) if carried and carried.is_file() else connectome_of(weights, run, checkpoint)
+    tokenizer = weights.record.get("tokenizer")
+    config, generation = _configs(weights, tokenizer)
+    files = {
+        MODELLING.name: MODELLING.read_bytes(),
+        "generation_config.json": _json(generation),
+        "README.md": model_card(weights, wiring, licence=licence).encode(),
+        **(tokenizer_files(tokenizer, weights.config.block_size) if tokenizer else {}),
+    }
+    for name, content in files.items():
+        _write(folder / name, content)
+    if wiring:
+        save_connectome(wiring, folder / CONNECTOME)
+    else:
+        (folder / CONNECTOME).unlink(missing_ok=True)
+    write_weights(folder / "model.safetensors", weights.network(), weights.record)
+    _write(folder / "config.json", _json(config))  # last: a folder without it is no model
+    print(f"written: {folder} ({', '.join(sorted(path.name for path in folder.iterdir()))})")
+    if push:
+        _upload(folder, push, private)
+
+
+def _configs(weights: Weights, tokenizer: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Contents of config.json and generation_config.json."""
+    shape = weights.config
+    names = {"AutoConfig": "ConnectomeGPTConfig", "AutoModelForCausalLM": "ConnectomeGPT"}
+    config: dict[str, Any] = {
+        "model_type": EXPORTED,
+        "architectures": ["ConnectomeGPT"],
+        "auto_map": {kind: f"{MODELLING.stem}.{name}" for kind, name in names.items()},
+        "vocab_size": shape.vocab_size,
+        "n_layer": shape.n_layer,
+        "n_head": shape.n_head,
+        "n_embd": shape.n_embd,
+        "block_size": shape.block_size,
+        "tie_word_embeddings": shape.tied_embeddings,
+        "dtype": "float32",
+    }
+    if tokenizer is None:
+        return config, {}
+    encoding = get_tokenizer(tokenizer)
+    if encoding.n_vocab > shape.vocab_size:
+        raise ValueError(
+            f"the tokenizer {tokenizer!r} has {encoding.n_vocab} tokens, the embedding {shape.vocab_size} rows: the "
+            "checkpoint names a tokenizer that cannot be its own"
+        )
+    end = {"bos_token_id": encoding.eot_token, "eos_token_id": encoding.eot_token, "pad_token_id": encoding.eot_token}
+    padding = list(range(encoding.n_vocab, shape.vocab_size))
+    return config | end, end | ({"suppress_tokens": padding} if padding else {})
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    exported = folder / MODELLING.name
+    if not exported.is_file():
+        raise FileExistsError(f"{folder} holds something else than an exported model: name another folder with --out")
+
+
+def _upload(folder: Path, repository: str, private: bool) -> None:
+    from huggingface_hub import HfApi
+
+    hub = HfApi()
+    hub.create_repo(repository, private=private, exist_ok=True)
+    commit = hub.upload_folder(
+        repo_id=repository,
+        folder_path=folder,
+        commit_message=f"Export from generational-connectomes {version('generational-connectomes')}",
+    )
+    print(f"pushed: {commit.commit_url}")
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_file(path) as file:
+        file.write(content)
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=2).encode() + b"\n"
