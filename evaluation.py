@@ -22,6 +22,10 @@ EVALUATIONS = {  # by the word that is typed: what is computed, and on which dat
         "lightning_modules.next_word_loss.NextWordLoss",
         "datamodules.fineweb_validation.FineWebValidation",
     ),
+    "natural_stories": (
+        "lightning_modules.reading_times.ReadingTimesCorrelation",
+        "datamodules.natural_stories.NaturalStories",
+    ),
 }
 
 

@@ -24,7 +24,9 @@ class Metric:
         ci_method: how the interval was made.
         baselines: what costs nothing reaches, by name.
         statistic: how the figure follows from the table of items, so that two models can be compared item by item:
-            `{"kind": "mean", "column": …}`, or `{"kind": "pearson", "x": …, "y": …}` with an optional `"cluster"`.
+            `{"kind": "mean", "column": …}`, or `{"kind": "pearson", "x": …, "y": …}` with an optional `"cluster"`,
+            `{"kind": "partial_pearson", …}` with `"given"` beside these, or `{"kind": "cluster_mean", "column": …,
+            "cluster": …}`. Rows in which one of its columns is NaN take no part, but in `mean` there are none.
     """
 
     name: str
