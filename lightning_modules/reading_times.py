@@ -22,7 +22,7 @@ from lightning_modules.story_statistics import (
 )
 from lightning_modules.word_surprisal import word_surprisal
 
-__all__ = ["ReadingTimesCorrelation"]
+__all__ = ["ReadingTimesCorrelation", "with_two_before"]
 
 STORIES = "bootstrap over stories, percentiles of 10,000 resamples"
 
@@ -128,11 +128,11 @@ class ReadingTimesCorrelation(Evaluation):
     def _added(self, items: Items) -> list[Metric]:
         """What surprisal of the word and the two before it adds to a regression; reading spills over."""
         controls = [name for name in ("length", "rarity") if np.isfinite(items[name]).any()]
-        base = np.column_stack([_with_two_before(items[name], items["story"]) for name in controls])
+        base = np.column_stack([with_two_before(items[name], items["story"]) for name in controls])
         y, story = items["reading_time"], items["story"]
 
         def columns(name: str) -> tuple[np.ndarray, np.ndarray]:
-            added = _with_two_before(items[name], story)
+            added = with_two_before(items[name], story)
             return added, np.isfinite(y) & np.isfinite(base).all(axis=1) & np.isfinite(added).all(axis=1)
 
         def gain(name: str) -> np.ndarray:
@@ -184,7 +184,7 @@ class ReadingTimesCorrelation(Evaluation):
         )
         if "uniform" in r.baselines:
             self.remarks[-1] += f", a model that finds all tokens equally likely {r.baselines['uniform']:.3f}."
-        neighbours = _with_two_before(items["length"], items["story"])
+        neighbours = with_two_before(items["length"], items["story"])
         after = np.append(items["length"][1:], np.nan)
         after[data.times.last] = np.nan
         before_r, after_r = (
@@ -216,7 +216,7 @@ def _known(items: Items, *names: str) -> np.ndarray:
     return np.logical_and.reduce([np.isfinite(items[name]) for name in names])
 
 
-def _with_two_before(values: np.ndarray, story: np.ndarray) -> np.ndarray:
+def with_two_before(values: np.ndarray, story: np.ndarray) -> np.ndarray:
     """A property of each word and of the two before it, NaN beyond a story's beginning, shape `(words, 3)`."""
     columns = [values]
     for distance in (1, 2):

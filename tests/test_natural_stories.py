@@ -11,8 +11,15 @@ from small_stories import STORIES, write_folder
 from datamodules.natural_stories import NaturalStories
 from datamodules.tokenizer import get_tokenizer
 
-SHARED = Path(os.environ.get("CONNECTOMES_SHARED", "")) / "data" / "natural_stories"
 TEXT = [" ".join(story).encode() for story in STORIES.values()]
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real stories; GPT-2's tokenizer lies beside them."""
+    data = Path(os.environ["CONNECTOMES_SHARED"]) / "data"
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(data / "tiktoken"))
+    return data / "natural_stories"
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +103,10 @@ def r(x: np.ndarray, y: np.ndarray, kept: np.ndarray) -> tuple[int, float]:
     ],
 )
 def test_predictors_without_a_model(
-    release: str, alignment: str, tokens: float, length: float, rarity: float, gpt3: float
+    shared: Path, release: str, alignment: str, tokens: float, length: float, rarity: float, gpt3: float
 ) -> None:
     """Without each story's first word: 10,246 words, 10,236 with a frequency; GPT-3 has none for 8 first words."""
-    data = stories(SHARED, tokenizer="gpt2", block_size=1024, release=release, alignment=alignment)
+    data = stories(shared, tokenizer="gpt2", block_size=1024, release=release, alignment=alignment)
     times, inner = data.times, ~data.times.first
     count = np.bincount(data.word_of_token, minlength=len(times)).astype(float)
     lengths = np.array([len(word) for word in times.words], dtype=float)
@@ -113,8 +120,8 @@ def test_predictors_without_a_model(
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("release", "tokens", "length"), [("2016", 0.3496, 0.3185), ("2021", 0.3576, 0.3208)])
-def test_predictors_without_a_model_on_all_words(release: str, tokens: float, length: float) -> None:
-    data = stories(SHARED, tokenizer="gpt2", block_size=1024, release=release)
+def test_predictors_without_a_model_on_all_words(shared: Path, release: str, tokens: float, length: float) -> None:
+    data = stories(shared, tokenizer="gpt2", block_size=1024, release=release)
     every = np.full(len(data.times), True)
     count = np.bincount(data.word_of_token).astype(float)
     lengths = np.array([len(word) for word in data.times.words], dtype=float)
@@ -124,8 +131,8 @@ def test_predictors_without_a_model_on_all_words(release: str, tokens: float, le
 
 @pytest.mark.shared
 @pytest.mark.parametrize("block_size", [16, 256, 1024])
-def test_the_real_stories_are_scored_once_and_no_word_is_without_tokens(block_size: int) -> None:
-    data = stories(SHARED, tokenizer="gpt2", block_size=block_size, protocol="corrected")
+def test_the_real_stories_are_scored_once_and_no_word_is_without_tokens(shared: Path, block_size: int) -> None:
+    data = stories(shared, tokenizer="gpt2", block_size=block_size, protocol="corrected")
     assert len(data.times) == 10_256
     assert len(data.word_of_token) == data.number_of_items == 12_372
     assert np.bincount(data.word_of_token, minlength=10_256).min() == 1
@@ -139,8 +146,8 @@ def test_the_real_stories_are_scored_once_and_no_word_is_without_tokens(block_si
 
 
 @pytest.mark.shared
-def test_the_paper_loses_eight_words_and_keeps_two_in_part() -> None:
-    data = stories(SHARED, tokenizer="gpt2", block_size=1024)
+def test_the_paper_loses_eight_words_and_keeps_two_in_part(shared: Path) -> None:
+    data = stories(shared, tokenizer="gpt2", block_size=1024)
     scored = [n for request, first in data.windows for n in range(first, first + len(request.continuation))]
     whole = np.bincount(data.word_of_token, minlength=10_256)
     kept = np.bincount(data.word_of_token[scored], minlength=10_256)

@@ -13,14 +13,24 @@ from scipy.stats import pearsonr
 from small_stories import STORIES, words, write_folder
 
 import cli
+from datamodules.natural_stories import NaturalStories
 from datamodules.scoring_batches import Request
 from datamodules.tokenizer import get_tokenizer
 from lightning_modules.gpt import GPT, GPTConfig
+from lightning_modules.reading_times import with_two_before
 from lightning_modules.scorer import score_all
+from lightning_modules.story_statistics import explained_variance_gain
 from lightning_modules.weights import write_weights
 
-SHARED = Path(os.environ.get("CONNECTOMES_SHARED", "")) / "data" / "natural_stories"
 BYTES = GPTConfig(vocab_size=320, n_layer=1, n_head=1, n_embd=8, block_size=16)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The real stories; GPT-2's tokenizer lies beside them."""
+    data = Path(os.environ["CONNECTOMES_SHARED"]) / "data"
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(data / "tiktoken"))
+    return data / "natural_stories"
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +149,34 @@ def test_damaged_weights_are_an_error(folder: Path, tmp_path: Path, capsys: pyte
 
 @pytest.mark.shared
 @pytest.mark.parametrize(("release", "r"), [("2016", 0.3493), ("2021", 0.3574)])
-def test_a_uniform_model_reaches_the_anchor_on_the_authors_words(release: str, r: float, tmp_path: Path) -> None:
+def test_a_uniform_model_reaches_the_anchor_on_the_authors_words(
+    shared: Path, release: str, r: float, tmp_path: Path
+) -> None:
     shape = GPTConfig(n_layer=1, n_head=1, n_embd=8)
     weights = checkpoint(tmp_path / "zero.safetensors", shape, uniform=True, tokenizer="gpt2")
-    records, table = evaluate(weights, SHARED, tmp_path, "--data.release", release)
+    records, table = evaluate(weights, shared, tmp_path, "--data.release", release)
     assert records["r"]["value"] == pytest.approx(r, abs=1e-4)
     assert records["r"]["n"] == 10_248
     assert table["surprisal"].sum() == pytest.approx((12_372 - 10) * np.log(50_304), rel=1e-6)
     assert get_tokenizer("gpt2").n_vocab < 50_304
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("alignment", "base", "gpt3"), [("released", 0.1599, 0.0161), ("realigned", 0.2559, 0.0278)])
+def test_realigned_times_are_explained_better(shared: Path, alignment: Any, base: float, gpt3: float) -> None:
+    """R^2 of length and frequency of three words, 10,198 of them, and what GPT-3's surprisal adds to it."""
+    data = NaturalStories(folder=str(shared), alignment=alignment)
+    data.setup("test")
+    story, y = data.times.story, data.times.mean
+    assert data.rarity is not None
+    assert data.gpt3 is not None
+    length = np.array([len(word) for word in data.times.words], dtype=float)
+    controls = np.column_stack([with_two_before(values, story) for values in (length, data.rarity)])
+    surprisal = with_two_before(data.gpt3, story)
+    kept = np.isfinite(np.column_stack([controls, surprisal, y])).all(axis=1)
+    nothing = np.empty((kept.sum(), 0))
+    assert kept.sum() == 10_198
+    explained = explained_variance_gain(nothing, controls[kept], y[kept], story[kept])
+    assert explained.value == pytest.approx(base, abs=1e-4)
+    gain = explained_variance_gain(controls[kept], surprisal[kept], y[kept], story[kept])
+    assert gain.value == pytest.approx(gpt3, abs=1e-4)
