@@ -16,19 +16,19 @@ CITATION = """@misc{kotar2025connectomes,
 }"""
 
 
-def model_card(weights: Weights, connectome: Connectome | None, *, licence: str) -> str:
+def model_card(weights: Weights, connectome: Connectome | None, *, tokenizer: str | None, licence: str) -> str:
     """The card, in Markdown with the Hub's metadata on top. Equal models give equal cards.
 
     Args:
         weights: the model; its record may hold, under `run`, what `facts_of` found.
         connectome: the wiring that the folder carries.
+        tokenizer: name of the one in the folder, if there is any.
         licence: of the weights, as the Hub names licences.
     """
     config, record = weights.config, weights.record
     facts = record.get("run", {})
     parameters = sum(matrix.numel() for matrix in weights.tensors.values())
     nonzero = sum(int(matrix.count_nonzero()) for matrix in weights.tensors.values())
-    tokenizer = record.get("tokenizer")
     parts = [
         f"---\nlicense: {licence}\nlibrary_name: transformers\npipeline_tag: text-generation\n"
         "tags:\n- connectome\n- sparse\n- custom_code\n---",
@@ -78,7 +78,7 @@ def _origin(record: dict[str, Any]) -> str:
 
 def _tokenizer(name: str | None, rows: int) -> str:
     if name is None:
-        return "not recorded; none is in this folder"
+        return f"none is in this folder; the embedding has {rows:,} rows"
     return f"{name}, in this folder; the embedding has {rows:,} rows, of which those beyond its last token are padding"
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 from connectome import load_connectome, save_connectome
 from connectome.atomic_file import atomic_file
-from datamodules.tokenizer import get_tokenizer
 from exchange.model_card import model_card
 from exchange.run_facts import connectome_of, facts_of, run_of
-from exchange.tokenizer_files import tokenizer_files
+from exchange.tokenizer_files import SIZES, tokenizer_files
 from lightning_modules.hub_model import fetch_model, is_hub_name
 from lightning_modules.published_weights import EXPORTED
 from lightning_modules.weights import Weights, read_weights, write_weights
@@ -26,7 +25,7 @@ def export(
 ) -> None:
     """Write a model as a folder that `transformers` loads, with its tokenizer, connectome and card.
 
-    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, it gives the same bytes.
+    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, its bytes are the same.
 
     Args:
         checkpoint: weights to export: a run's .ckpt or .safetensors, or a published model's folder or name on the Hub.
@@ -42,19 +41,19 @@ def export(
     """
     folder = Path(out)
     _refuse_foreign(folder)
-    weights = read_weights(checkpoint)
-    run = run_of(checkpoint)
-    if run:
-        weights.record["run"] = facts_of(run, int(weights.record.get("step") or 0))
+    weights, run = read_weights(checkpoint), run_of(checkpoint)
+    facts = {"run": facts_of(run, int(weights.record.get("step") or 0))} if run else {}
+    record = json.loads(json.dumps(weights.record | facts, sort_keys=True))  # in the order in which it comes back
+    weights = weights._replace(record=record)
     source = fetch_model(checkpoint) if is_hub_name(checkpoint) else Path(checkpoint)
     carried = source / CONNECTOME if source.is_dir() else None
     wiring = load_connectome(carried) if carried and carried.is_file() else connectome_of(weights, run, checkpoint)
-    tokenizer = weights.record.get("tokenizer")
+    tokenizer = _tokenizer_of(weights)
     config, generation = _configs(weights, tokenizer)
     files = {
         MODELLING.name: MODELLING.read_bytes(),
         "generation_config.json": _json(generation),
-        "README.md": model_card(weights, wiring, licence=licence).encode(),
+        "README.md": model_card(weights, wiring, tokenizer=tokenizer, licence=licence).encode(),
         **(tokenizer_files(tokenizer, weights.config.block_size) if tokenizer else {}),
     }
     for name, content in files.items():
@@ -88,15 +87,22 @@ def _configs(weights: Weights, tokenizer: str | None) -> tuple[dict[str, Any], d
     }
     if tokenizer is None:
         return config, {}
-    encoding = get_tokenizer(tokenizer)
-    if encoding.n_vocab > shape.vocab_size:
-        raise ValueError(
-            f"the tokenizer {tokenizer!r} has {encoding.n_vocab} tokens, the embedding {shape.vocab_size} rows: the "
-            "checkpoint names a tokenizer that cannot be its own"
-        )
-    end = {"bos_token_id": encoding.eot_token, "eos_token_id": encoding.eot_token, "pad_token_id": encoding.eot_token}
-    padding = list(range(encoding.n_vocab, shape.vocab_size))
+    tokens = SIZES[tokenizer]
+    end = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), tokens - 1)
+    padding = list(range(tokens, shape.vocab_size))
     return config | end, end | ({"suppress_tokens": padding} if padding else {})
+
+
+def _tokenizer_of(weights: Weights) -> str | None:
+    """The tokenizer that goes into the folder. Shards without a manifest count as GPT-2's, which need not be true."""
+    name = weights.record.get("tokenizer")
+    rows = weights.config.vocab_size
+    if name is None or name not in SIZES or SIZES[name] > rows:
+        print(
+            f"no tokenizer is exported: the checkpoint names {name!r}, which does not go with {rows:,} rows of embedding"
+        )
+        return None
+    return name
 
 
 def _refuse_foreign(folder: Path) -> None:

@@ -7,7 +7,9 @@ import tiktoken
 
 from datamodules.tokenizer import get_tokenizer
 
-__all__ = ["tokenizer_files"]
+__all__ = ["SIZES", "tokenizer_files"]
+
+SIZES = {"gpt2": 50_257, "bytes": 257}  # tokens, the last of which is the end of text
 
 
 def tokenizer_files(name: str, block_size: int) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
-"""As much of the Hugging Face Hub as reading a public dataset needs, from a folder, on loopback."""
+"""As much of the Hugging Face Hub as reading a public dataset or model needs, from a folder, on loopback."""
 
+import hashlib
 import json
 import re
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +12,7 @@ COMMIT = "a" * 40
 
 
 class FakeHub(ThreadingHTTPServer):
-    """Every dataset it is asked for is `folder`; the first `failures` downloads end in 503.
+    """Every dataset or model it is asked for is `folder`; the first `failures` downloads end in 503.
 
     Args:
         folder: the files of the dataset.
@@ -45,7 +46,7 @@ class Answer(BaseHTTPRequestHandler):
         elif re.match(r"/api/datasets/[^/]+/[^/]+(/revision/[^/]+)?$", path):
             names = sorted(str(p.relative_to(self.server.folder)) for p in self.server.folder.rglob("*") if p.is_file())
             self.send_json({"id": "some/corpus", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]})
-        elif found := re.match(r"/datasets/[^/]+/[^/]+/resolve/[^/]+/(.+)$", path):
+        elif found := re.match(r"(?:/datasets)?/[^/]+/[^/]+/resolve/[^/]+/(.+)$", path):
             self.send_file(self.server.folder / found[1])
         else:
             self.send_json({"error": "not found"}, 404)
@@ -77,7 +78,8 @@ class Answer(BaseHTTPRequestHandler):
             self.send(503, b"", {})
         else:
             content, status = path.read_bytes(), 200
-            headers = {"ETag": f'"{"d" * 40}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
+            etag = hashlib.sha1(content).hexdigest()  # the client keeps files under it
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
             if asked := re.match(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
                 first, last = int(asked[1]), min(int(asked[2] or len(content)), len(content) - 1)
                 headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
