@@ -21,7 +21,7 @@ from figures.anatomy_panels import (
     spreads,
     survival_over_generations,
 )
-from figures.report import save
+from figures.pictures import save
 
 __all__ = ["plot"]
 
