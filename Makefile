@@ -25,6 +25,8 @@ demo: $(VENV)/installed
 	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm Connectome
 	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm NoConnectome
 	$(BIN)/python cli.py fit --config demo/inner.yaml --wiring.arm RandomConnectome
+	$(BIN)/python cli.py evaluate runs/demo --evaluations demo/evaluations.yaml --weights last \
+		--table runs/demo/evaluations.csv
 	$(BIN)/python cli.py report runs/demo --out runs/demo/report
 
 test: lint types

@@ -83,7 +83,7 @@ def levels(rows: Collection[Shown], ax: Axes, *, form: str = "{:.3f}") -> Axes:
     for group in groups:
         words = "\n".join(f"{row.series} {form.format(row.y)}" for row in reversed(group))
         _name(ax, words, (1, (group[0].y + group[-1].y) / 2), ("axes fraction", "data"), "center")
-    for arrow, place, anchor in (("↓", 0, "bottom"), ("↑", 1, "top")):
+    for arrow, place, anchor in (("↓", 0, "top"), ("↑", 1, "bottom")):
         off = [row for row in found if row not in near and (row.y < min(shown)) == (arrow == "↓")]
         if off:
             words = "\n".join(f"{arrow} {row.series} {form.format(row.y)}" for row in reversed(off))
