@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write a model as a folder that `transformers` loads, with its tokenizer, connectome and card.
 
-    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, its bytes are the same.
+    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; an export of that has the same bytes.
 
     Args:
         checkpoint: weights to export: a run's .ckpt or .safetensors, or a published model's folder or name on the Hub.
@@ -99,7 +99,7 @@ def _tokenizer_of(weights: Weights) -> str | None:
     rows = weights.config.vocab_size
     if name is None or name not in SIZES or SIZES[name] > rows:
         print(
-            f"no tokenizer is exported: the checkpoint names {name!r}, which does not go with {rows:,} rows of embedding"
+            f"no tokenizer is exported: the checkpoint names {name!r}, which does not go with an embedding of {rows:,}"
         )
         return None
     return name

@@ -160,7 +160,7 @@ def test_an_exported_model_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_tokenizer_that_cannot_be_the_model_s_is_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_weights(tmp_path / "0.safetensors", large(tied_embeddings=True), {"tokenizer": "bytes"})
     export(str(tmp_path / "0.safetensors"), out=str(tmp_path / "out"))
-    assert "the checkpoint names 'bytes', which does not go with 32 rows" in capsys.readouterr().out
+    assert "the checkpoint names 'bytes', which does not go with an embedding of 32" in capsys.readouterr().out
     assert not (tmp_path / "out" / "tokenizer.json").exists()
     assert "none is in this folder; the embedding has 32 rows" in (tmp_path / "out" / "README.md").read_text()
 

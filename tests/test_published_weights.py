@@ -14,6 +14,7 @@ from test_gpt import reference_logits
 from torch import Tensor
 
 import cli
+from callbacks.run_folder import RunFolder
 from lightning_modules.gpt import GPT, GPTConfig
 from lightning_modules.language_model import LanguageModel
 from lightning_modules.published_weights import recognise
@@ -156,6 +157,20 @@ def test_the_command_line_validates_a_released_model(
     options += "--data.full_validation_tokens 800 --trainer.precision 32-true"
     assert cli.main(["validate", "--model.checkpoint", str(folder), *options.split()]) == 0
     assert "4.158" in capsys.readouterr().out  # ln 64
+
+
+def test_further_training_starts_from_a_released_model(inner: Any, tmp_path: Path) -> None:
+    net = large(vocab_size=64, n_embd=16, block_size=16)
+    about = RELEASED | {"vocab_size": 64, "n_embd": 16, "block_size": 16}
+    folder = write_model(tmp_path / "released", released(net), about)
+    options = ["--wiring.arm", "NoConnectome", "--model.checkpoint", str(folder), "--keep.snapshot_at", "[0]"]
+    assert inner(tmp_path / "run", *options) == 0
+    first, last = (
+        read_weights(path) for path in (RunFolder(tmp_path / "run").snapshot(0), RunFolder(tmp_path / "run").final)
+    )
+    assert all(torch.equal(first.tensors[name], matrix) for name, matrix in net.named_parameters())
+    assert not any(torch.equal(last.tensors[name], matrix) for name, matrix in net.named_parameters())
+    assert last.record["origin"] == "released"
 
 
 # what is refused

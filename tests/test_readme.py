@@ -18,7 +18,7 @@ def test_the_readme_shows_commands_to_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", sorted({c.strip() for c in COMMANDS if not c.startswith(("report", "submit", "connectome"))})
+    "command", sorted({c.strip() for c in COMMANDS if not c.startswith(("report", "submit", "connectome", "export"))})
 )
 def test_a_command_of_the_readme_parses(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
