@@ -22,9 +22,19 @@ EVALUATIONS = {  # by the word that is typed: what is computed, and on which dat
         "lightning_modules.next_word_loss.NextWordLoss",
         "datamodules.fineweb_validation.FineWebValidation",
     ),
+    "hellaswag": ("lightning_modules.multiple_choice.MultipleChoice", "datamodules.hellaswag.HellaSwag"),
+    "mmlu": ("lightning_modules.multiple_choice.MultipleChoice", "datamodules.mmlu.MMLU"),
     "natural_stories": (
         "lightning_modules.reading_times.ReadingTimesCorrelation",
         "datamodules.natural_stories.NaturalStories",
+    ),
+    "tuckute2024": (
+        "lightning_modules.brain_encoding.BrainEncoding",
+        "datamodules.tuckute2024.Tuckute2024",
+    ),
+    "language_localizer": (
+        "lightning_modules.unit_localization.UnitLocalization",
+        "datamodules.language_localizer.LanguageLocalizer",
     ),
 }
 

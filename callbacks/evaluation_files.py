@@ -59,6 +59,7 @@ class EvaluationFiles(L.Callback):
         folder, variant, step = stem.parents[3], stem.parent.name, int(stem.name)
         records = _records(pl_module, str(stem.relative_to(folder).with_suffix(".parquet")))
         _write_items(stem.with_suffix(".parquet"), pl_module)
+        pl_module.write(stem)
         with atomic_file(stem.with_suffix(".jsonl")) as file:  # last: whoever finds it has both
             file.writelines(json.dumps(record, sort_keys=True).encode() + b"\n" for record in records)
         _write_events(folder, pl_module, variant, step)
@@ -80,14 +81,18 @@ def variant_of(protocol: str, options: dict[str, Any]) -> str:
 
 
 def metrics_table(metrics: Sequence[Metric]) -> str:
-    """Metrics as aligned lines: value, interval, number of items, baselines."""
-    rows = [["metric", "value", "95 % interval", "n", "baselines"]]
+    """Metrics as aligned lines of value, interval and number of items; below them, what each is to be held against."""
+    rows = [["metric", "value", "95 % interval", "n"]]
+    held: dict[str, list[str]] = {}
     for metric in metrics:
         interval = "[{:.4f}, {:.4f}]".format(*metric.ci95) if metric.ci95 else "-"
-        baselines = ", ".join(f"{name} {value:.4f}" for name, value in metric.baselines.items())
-        rows.append([metric.name, f"{metric.value:.4f}", interval, f"{metric.n:,}", baselines])
+        rows.append([metric.name, f"{metric.value:.4f}", interval, f"{metric.n:,}"])
+        if metric.baselines:
+            line = ", ".join(f"{name} {value:.4f}" for name, value in metric.baselines.items())
+            held.setdefault(line, []).append(metric.name)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join([*table, *(f"baselines of {', '.join(names)}: {line}" for line, names in held.items())])
 
 
 def _records(evaluation: Evaluation, items: str) -> list[dict[str, Any]]:
@@ -121,6 +126,7 @@ def _records(evaluation: Evaluation, items: str) -> list[dict[str, Any]]:
             "n": metric.n,
             "baselines": dict(metric.baselines),
             "statistic": dict(metric.statistic),
+            **metric.details,
         }
         for metric in evaluation.results
     ]
@@ -132,6 +138,8 @@ def _write_items(path: Path, evaluation: Evaluation) -> None:
         "task": evaluation.data.task,
         "protocol": evaluation.protocol,
         "options": evaluation.data.options(),
+        "data": asdict(evaluation.data.source),
+        "model": evaluation.checkpoint,
         "statistics": {metric.name: dict(metric.statistic) for metric in evaluation.results if metric.statistic},
     }
     table = pa.table({name: pa.array(list(values)) for name, values in evaluation.items.items()})

@@ -14,7 +14,7 @@ from datamodules.token_shards import ShardError, TokenShards, find_shards
 __all__ = ["STANDARD_TOKENS", "FineWebValidation", "WindowBatch"]
 
 STANDARD_TOKENS = 10_485_760  # the first ones of the part, which is what everybody quotes
-PAPER_BATCHES = 100
+PAPER_BATCHES, AUTHORS_BATCH = 100, 16
 
 
 class WindowBatch(NamedTuple):
@@ -57,7 +57,7 @@ class FineWebValidation(EvaluationData):
         validation: str = "validation",
         protocol: Literal["standard", "paper"] = "standard",
         tokens: int | None = None,
-        batch_size: int = 16,
+        batch_size: int = AUTHORS_BATCH,
         tokenizer: str = "gpt2",
         block_size: int = 1024,
     ) -> None:
@@ -87,8 +87,10 @@ class FineWebValidation(EvaluationData):
         self.source = DataSource(self.folder, part.fingerprint, {entry.file: entry.sha256 for entry in stated})
 
     def options(self) -> dict[str, Any]:
-        """The number of tokens where it is not the protocol's."""
-        return {} if self.limit is None else {"tokens": self.limit}
+        """The number of tokens where it is not the protocol's, or what it follows from."""
+        if self.limit is not None:
+            return {"tokens": self.limit}
+        return {"batch_size": self.batch_size} if self.protocol == "paper" and self.batch_size != AUTHORS_BATCH else {}
 
     def about(self) -> dict[str, Any]:
         """How the windows are cut."""
@@ -98,7 +100,7 @@ class FineWebValidation(EvaluationData):
         """Batches of this rank."""
         trainer = self.trainer
         assert trainer is not None
-        mine = np.arange(trainer.global_rank, self.number_of_items, trainer.world_size)
+        mine = np.arange(min(trainer.global_rank, self.number_of_items - 1), self.number_of_items, trainer.world_size)
         return WindowBatches(self.shards, np.split(mine, range(self.batch_size, len(mine), self.batch_size)))
 
 

@@ -47,12 +47,13 @@ class ScoringBatches:
 
     A row is a context and its continuation but for the last token. Where it is longer than the model's context, the
     beginning of the request's own context is left out; where the continuation alone is longer, it runs at its length.
+    No rank is left without a batch, which would hang the others: where there are too few, the last one is scored twice.
 
     Args:
         requests: what is to be scored; their numbers are their places.
         block_size: tokens of the model's context.
         token_budget: tokens of a batch, padding included; a longer row is a batch of its own.
-        rank: which of `world_size` processes this one is: it takes every `world_size`-th batch.
+        rank: which of `world_size` processes this one is; it takes every `world_size`-th batch.
         world_size: number of processes.
 
     Attributes:
@@ -60,7 +61,7 @@ class ScoringBatches:
         long: requests whose continuation alone exceeds the context.
 
     Raises:
-        ValueError: for a request without a token to read or to score.
+        ValueError: for a request without a token to read or to score, or no request at all.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class ScoringBatches:
     ) -> None:
         if token_budget < 1:
             raise ValueError(f"the token budget of a batch is 1 or more, found {token_budget}")
+        if not requests:
+            raise ValueError("there is nothing to score")
         self.cut = self.long = 0
         rows: dict[tuple[int, ...], list[tuple[int, Sequence[int]]]] = {}
         for number, (context, continuation) in enumerate(requests):
@@ -89,7 +92,7 @@ class ScoringBatches:
         for start in iter(lambda: starts[-1], len(self.rows)):
             starts.append(min(len(self.rows), start + max(1, token_budget // len(self.rows[start][0]))))
         spans = list(pairwise(starts))
-        self.spans = spans[rank::world_size]
+        self.spans = spans[rank::world_size] or spans[-1:]
 
     def __len__(self) -> int:
         return len(self.spans)

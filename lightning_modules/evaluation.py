@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 
 from datamodules.evaluation_data import EvaluationData
-from lightning_modules.gpt import GPT
 from lightning_modules.metric import Metric
 from lightning_modules.weights import read_weights
 
@@ -45,9 +45,7 @@ class Evaluation(L.LightningModule, ABC):
         self.record = dict(weights.record)
         self.nonzero = sum(int(matrix.count_nonzero()) for matrix in weights.tensors.values())
         self.tokenizer = self._tokenizer(tokenizer)
-        self.net = GPT(self.config)
-        tied = {"lm_head.weight": weights.tensors["transformer.wte.weight"]} if self.config.tied_embeddings else {}
-        self.net.load_state_dict(weights.tensors | tied)
+        self.net = weights.network()
         self.items: Items = {}
         self.results: list[Metric] = []
         self.remarks: list[str] = []  # plain sentences printed below the table
@@ -66,6 +64,9 @@ class Evaluation(L.LightningModule, ABC):
     def metrics(self, items: Items) -> list[Metric]:
         """Figures drawn from all items, ordered by `item`. May add to `remarks`. Called on every rank alike."""
 
+    def write(self, stem: Path) -> None:
+        """Write further files beside the records, `stem` with suffixes of their own. By default none."""
+
     def on_test_start(self) -> None:
         """Forget an earlier pass."""
         self.items, self.results, self.remarks, self.rows = {}, [], [], []
@@ -81,6 +82,8 @@ class Evaluation(L.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         """Bring the items of all ranks together, each once, and draw the metrics from them."""
+        if self.trainer.fast_dev_run:
+            return  # one batch only
         rows = self.rows
         if self.trainer.world_size > 1:
             shares: list[list[Items]] = [[] for _ in range(self.trainer.world_size)]

@@ -26,7 +26,10 @@ class Metric:
         statistic: how the figure follows from the table of items, so that two models can be compared item by item:
             `{"kind": "mean", "column": …}`, or `{"kind": "pearson", "x": …, "y": …}` with an optional `"cluster"`,
             `{"kind": "partial_pearson", …}` with `"given"` beside these, or `{"kind": "cluster_mean", "column": …,
-            "cluster": …}`. Rows in which one of its columns is NaN take no part, but in `mean` there are none.
+            "cluster": …}`, `{"kind": "mean_by_group", "column": …, "group": …}`, the mean of the groups' means, or
+            `{"kind": "pearson_by_fold", "x": …, "y": …, "fold": …}`. `"where": [column, value]` keeps some rows only.
+            Rows in which one of its columns is NaN take no part, but in `mean` there are none.
+        details: further entries of its record, for example how many items were ties.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Metric:
     ci_method: str = ""
     baselines: Mapping[str, float] = field(default_factory=dict)
     statistic: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def accuracy(name: str, correct: Sequence[bool] | np.ndarray, baselines: Mapping[str, float], column: str) -> Metric:

@@ -4,12 +4,13 @@ from math import exp, log, sqrt
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from datamodules.fineweb_validation import WindowBatch
+from datamodules.scoring_batches import ScoringBatch
 from datamodules.tokenizer import get_tokenizer
 from lightning_modules.evaluation import Evaluation, Items
 from lightning_modules.metric import Metric
+from lightning_modules.scorer import token_log_probabilities
 
 __all__ = ["NextWordLoss"]
 
@@ -32,12 +33,14 @@ class NextWordLoss(Evaluation):
         for token in range(min(encoding.n_vocab, self.config.vocab_size)):
             if token != encoding.eot_token:
                 lengths[token] = len(encoding.decode_single_token_bytes(token))
-        self.token_bytes = lengths.to(self.device)
+        self.register_buffer("token_bytes", lengths, persistent=False)  # follows the model to its device
 
     def test_step(self, batch: WindowBatch, batch_idx: int) -> None:
         """Sum the loss of each window, in float64."""
-        logits = self.net(batch.tokens).float()
-        nats = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none").view_as(batch.targets)
+        every = torch.arange(batch.targets.numel(), device=self.device)
+        window = every // batch.targets.shape[1]
+        scored = ScoringBatch(batch.tokens, every, every, batch.targets.flatten(), window)
+        nats = -token_log_probabilities(self.net, scored)[0].view_as(batch.targets)
         if not torch.isfinite(nats).all():
             raise RuntimeError(f"the loss of {self.checkpoint} is not finite: its weights are damaged")
         sums = nats.double().sum(dim=1)

@@ -11,7 +11,9 @@ from lightning_modules.gpt import GPT
 
 __all__ = ["Scores", "score", "score_all", "token_log_probabilities"]
 
-LOGITS = 2**24  # entries of the logits that exist at a time: 64 MiB in float32
+# Entries of the logits that exist at a time. On a CPU 16 MiB: memory that is asked for and given back in larger pieces
+# costs more than the arithmetic. On a GPU 512 MiB: many small pieces would be all launching.
+LOGITS_CPU, LOGITS_GPU = 2**22, 2**27
 
 
 class Scores(NamedTuple):
@@ -20,7 +22,8 @@ class Scores(NamedTuple):
     Args:
         requests: their numbers, int64, shape `(requests,)`.
         log_probability: of the continuation, in nats, summed over its tokens in float64, shape `(requests,)`.
-        greedy: whether every token of the continuation is the most probable one, bool, shape `(requests,)`.
+        greedy: whether no token is more probable than the continuation's, at any of its places, bool, shape
+            `(requests,)`.
     """
 
     requests: Tensor
@@ -28,8 +31,9 @@ class Scores(NamedTuple):
     greedy: Tensor
 
 
+@torch.no_grad()
 def token_log_probabilities(net: GPT, batch: ScoringBatch, vocabulary: int | None = None) -> tuple[Tensor, Tensor]:
-    """Log-probability of every scored token, and whether it is the most probable one.
+    """Log-probability of every scored token, and whether no other one is more probable.
 
     The head is applied only where something is scored, piece by piece; the log-softmax is taken in float32.
 
@@ -44,14 +48,17 @@ def token_log_probabilities(net: GPT, batch: ScoringBatch, vocabulary: int | Non
     hidden = net.hidden(batch.tokens).flatten(0, 1)[batch.positions]  # (positions, C)
     log_probability = torch.empty(len(batch.targets), device=hidden.device)
     greedy = torch.empty(len(batch.targets), dtype=torch.bool, device=hidden.device)
-    piece = max(1, LOGITS // net.config.vocab_size)
+    entries = LOGITS_CPU if hidden.device.type == "cpu" else LOGITS_GPU
+    piece = max(1, entries // net.config.vocab_size)
     for start in range(0, len(hidden), piece):
         logits = net.lm_head(hidden[start : start + piece])[:, :vocabulary].float()  # (piece, V)
         here = (batch.at >= start) & (batch.at < start + piece)
         at, targets = batch.at[here] - start, batch.targets[here]
-        normaliser = logits.logsumexp(dim=-1)
-        log_probability[here] = logits[at, targets] - normaliser[at]
-        greedy[here] = logits.argmax(dim=-1)[at] == targets
+        best = logits.amax(dim=-1, keepdim=True)
+        scored = logits[at, targets]
+        normaliser = logits.sub_(best).exp_().sum(dim=-1).log() + best[:, 0]  # in place: no second copy of the logits
+        log_probability[here] = scored - normaliser[at]
+        greedy[here] = scored == best[at, 0]
     return log_probability, greedy
 
 
