@@ -74,12 +74,10 @@ def levels(rows: Collection[Shown], ax: Axes, *, form: str = "{:.3f}") -> Axes:
     for row in near:
         ax.axhline(row.y, color=BASELINE.colour, linestyle=":", linewidth=1.2, zorder=1)
     bottom, top = ax.get_ylim()
-    groups: list[list[Shown]] = []
-    for row in near:
-        if groups and row.y - groups[-1][0].y < CLOSE * len(groups[-1]) * (top - bottom):
-            groups[-1].append(row)
-        else:
-            groups.append([row])
+    groups = [[row] for row in near]
+    line = CLOSE * (top - bottom)
+    while clash := next((i for i in range(1, len(groups)) if _overlap(groups[i - 1], groups[i], line)), 0):
+        groups[clash - 1 : clash + 1] = [groups[clash - 1] + groups[clash]]
     for group in groups:
         words = "\n".join(f"{row.series} {form.format(row.y)}" for row in reversed(group))
         _name(ax, words, (1, (group[0].y + group[-1].y) / 2), ("axes fraction", "data"), "center")
@@ -92,10 +90,10 @@ def levels(rows: Collection[Shown], ax: Axes, *, form: str = "{:.3f}") -> Axes:
     return ax
 
 
-def legend(ax: Axes, title: str | None = None) -> Axes:
+def legend(ax: Axes, title: str | None = None, loc: str = "best") -> Axes:
     """A legend without a frame, through which no line shows; none where there is nothing to name."""
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(title=title, alignment="left", edgecolor="none", framealpha=0.85)
+        ax.legend(title=title, loc=loc, alignment="left", edgecolor="none", framealpha=0.85)
     return ax
 
 
@@ -107,6 +105,12 @@ def sizes_of(rows: Collection[Shown]) -> Sequence[str]:
 def seeds_words(count: int, shown: str = "") -> str:
     """How many seeds, and what is shown of several."""
     return "1 seed" if count == 1 else f"{count} seeds" + (f": {shown}" if shown else "")
+
+
+def _overlap(lower: Sequence[Shown], upper: Sequence[Shown], line: float) -> bool:
+    """Whether the names of two groups of lines would, each a `line` high and around the middle of its group."""
+    apart = (upper[0].y + upper[-1].y - lower[0].y - lower[-1].y) / 2
+    return apart < line * (len(lower) + len(upper)) / 2
 
 
 def _name(ax: Axes, words: str, place: tuple[float, float], coordinates: tuple[str, str], anchor: str) -> None:

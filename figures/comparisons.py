@@ -115,6 +115,7 @@ def _items(
 def _column(path: Path, metric: str) -> np.ndarray | None:
     about = json.loads((pq.read_schema(path).metadata or {}).get(ABOUT, b"{}"))
     statistic = about.get("statistics", {}).get(metric, {})
-    if statistic.get("kind") != "mean" or "cluster" in statistic:  # words of one story are not independent
+    # A cluster: words of one story are not independent. Other entries: a part of the items.
+    if statistic.get("kind") != "mean" or statistic.keys() != {"kind", "column"}:
         return None
     return pq.read_table(path, columns=[statistic["column"]])[0].to_numpy().astype(float)

@@ -53,7 +53,7 @@ def brain_by_layer(rows: Collection[Shown], ax: Axes) -> Axes:
     levels(rows, ax)
     ax.set(xlabel="Layer (0: embedding)", ylabel=R_LABEL)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return legend(ax)
+    return legend(ax, loc="lower right")
 
 
 def compression(rows: Collection[Shown], ax: Axes) -> Axes:
@@ -111,7 +111,7 @@ def _by_arm(rows: Collection[Shown], ax: Axes) -> Axes:
     ax.set_xticks(range(len(ARMS)), [arm.short for arm in ARMS.values()])
     ax.set_xlim(-0.5, len(ARMS) - 0.4)
     ax.margins(y=0.12)
-    return legend(ax)
+    return legend(ax, loc="upper right")
 
 
 def _seeds(means: Collection[Shown]) -> str:

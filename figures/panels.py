@@ -81,14 +81,16 @@ PANELS = {
         "Figure 1D",
         brain_by_layer,
         "Correlation of predicted with measured responses of the language network to 1,000 sentences (Tuckute et al. "
-        "2024), mean over five folds. Dotted: what noise leaves to explain.",
+        "2024), mean over five folds. Dashed: what noise leaves to explain. Dotted: predictors that need no model, and "
+        "shuffled responses.",
         TEST.format("tuckute2024"),
     ),
     "localised_1pct": Panel(
         "Localised units, 1 %",
         "Figure 1D",
         localised,
-        "The same correlation from the 1 % of units that tell sentences from non-words best.",
+        "The same correlation from the 1 % of units that tell sentences from non-words best. Dotted: other predictors "
+        "and as many random units, mean over the arms.",
         TEST.format("tuckute2024"),
     ),
     "localised_10pct": Panel(

@@ -35,7 +35,7 @@ def loss_over_training(rows: Collection[Shown], ax: Axes) -> Axes:
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} on the small corpus", ylabel=LOSS_LABEL)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return legend(ax, title=_seeds_title(rows, "mean and range"))
+    return legend(ax, title=_seeds_title(rows, "mean and range"), loc="upper right")
 
 
 def density_over_generations(rows: Collection[Shown], ax: Axes) -> Axes:
@@ -91,7 +91,8 @@ def loss_within_generations(rows: Collection[Shown], ax: Axes) -> Axes:
             )
     _cut_beginning(ax)
     ax.set(xlabel=f"{STEP_LABEL} of the generation", ylabel=LOSS_LABEL)
-    return legend(ax, title=f"Generation ({_seeds_title(rows, 'mean')})" if len(counts) == 1 else "Generation")
+    title = f"Generation ({_seeds_title(rows, 'mean')})" if len(counts) == 1 else "Generation"
+    return legend(ax, title, "upper right")
 
 
 def _seeds_title(rows: Collection[Shown], shown: str) -> str | None:
