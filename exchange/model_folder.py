@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write a model as a folder that `transformers` loads, with its tokenizer, connectome and card.
 
-    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; an export of that has the same bytes.
+    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, it has the same bytes.
 
     Args:
         checkpoint: weights to export: a run's .ckpt or .safetensors, or a published model's folder or name on the Hub.
@@ -38,6 +38,7 @@ def export(
         FileNotFoundError: if there is no checkpoint.
         CheckpointError: if it is damaged, hostile or of another architecture.
         FileExistsError: if the folder holds something else than an exported model.
+        RuntimeError: if the Hub does not take it.
     """
     folder = Path(out)
     _refuse_foreign(folder)
@@ -117,12 +118,15 @@ def _upload(folder: Path, repository: str, private: bool) -> None:
     from huggingface_hub import HfApi
 
     hub = HfApi()
-    hub.create_repo(repository, private=private, exist_ok=True)
-    commit = hub.upload_folder(
-        repo_id=repository,
-        folder_path=folder,
-        commit_message=f"Export from generational-connectomes {version('generational-connectomes')}",
-    )
+    message = f"Export from generational-connectomes {version('generational-connectomes')}"
+    try:
+        hub.create_repo(repository, private=private, exist_ok=True)
+        commit = hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+    except (OSError, ValueError) as error:  # the client's own are of these kinds
+        raise RuntimeError(
+            f"{folder} is written, but could not be pushed to {repository} ({type(error).__name__}: {error}); log in "
+            "with `hf auth login` and give the same command again"
+        ) from error
     print(f"pushed: {commit.commit_url}")
 
 

@@ -194,3 +194,20 @@ def test_push_uploads_the_folder(
     assert seen["to"] == "me/model"
     assert seen["files"] == contents(out)
     assert "pushed: http://hub/commit/1" in capsys.readouterr().out
+
+
+def test_a_push_that_fails_says_that_the_folder_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **options: Any) -> None:
+        raise huggingface_hub.errors.LocalTokenNotFoundError("no token")
+
+    monkeypatch.setattr(huggingface_hub.HfApi, "create_repo", refuse)
+    write_weights(tmp_path / "0.safetensors", GPT(BYTES), {"tokenizer": "bytes"})
+    with pytest.raises(RuntimeError, match=r"out is written, but could not be pushed to me/model .*hf auth login"):
+        export(str(tmp_path / "0.safetensors"), out=str(tmp_path / "out"), push="me/model")
+    assert read_weights(tmp_path / "out").config == BYTES
+
+
+def test_a_missing_checkpoint_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", str(tmp_path / "no.safetensors"), "--out", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: no checkpoint at {tmp_path / 'no.safetensors'}")
+    assert not (tmp_path / "out").exists()
