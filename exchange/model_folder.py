@@ -25,7 +25,7 @@ def export(
 ) -> None:
     """Write a model as a folder that `transformers` loads, with its tokenizer, connectome and card.
 
-    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; exported again, it has the same bytes.
+    Nothing of this machine goes into it. `--model.checkpoint FOLDER` reads it back; a second export has the same bytes.
 
     Args:
         checkpoint: weights to export: a run's .ckpt or .safetensors, or a published model's folder or name on the Hub.
