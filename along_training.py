@@ -8,6 +8,7 @@ from typing import Literal
 import yaml
 
 from callbacks.run_folder import RunFolder
+from callbacks.stop_signal import TERMINATED
 from figures.evaluation_table import peaks, peaks_table, read_evaluations, write_table
 from figures.runs import OUTER, Run, find_runs
 
@@ -61,6 +62,8 @@ def evaluate(
             try:
                 EvaluationCLI(line, checkpoints=files[1:], again=again)
             except (ValueError, OSError, RuntimeError, SystemExit) as error:
+                if isinstance(error, SystemExit) and error.code == TERMINATED:
+                    raise
                 failed.append(f"{run.folder}: {shlex.join(words)}: {error}")
     rows = [row for run in found for row in read_evaluations(run)]
     write_table(rows, Path(table))

@@ -1,6 +1,8 @@
 """`cli.py evaluate` on toy runs: everything kept is evaluated once, and lands in one tidy table."""
 
 import csv
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import cli
 from along_training import kept_weights, read_lines
 from figures.evaluation_table import Evaluated, peaks, peaks_table
 from figures.runs import find_runs
+from lightning_modules.next_word_loss import NextWordLoss
 
 Run = Callable[..., int]
 LOSS = "next_word_loss --data.folder {} --data.tokens 160"
@@ -89,6 +92,26 @@ def test_an_evaluation_that_fails_is_named_and_the_others_run(
     assert cli.main(["evaluate", str(runs), "--evaluations", str(path), "--table", str(table)]) == 1
     assert "2 of 4 evaluations failed" in capsys.readouterr().err
     assert table.is_file()
+
+
+def test_a_signal_ends_it_at_once_though_lightning_would_go_on(
+    runs: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = []
+
+    def killed(self: NextWordLoss, batch: object, batch_idx: int) -> None:
+        steps.append(batch_idx)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(NextWordLoss, "test_step", killed)
+    before = signal.getsignal(signal.SIGTERM)
+    words = ["evaluate", str(runs), "--evaluations", str(lines(tmp_path, LOSS.format(shards))), "--again"]
+    with pytest.raises(SystemExit) as left:
+        cli.main([*words, "--table", str(tmp_path / "table.csv")])
+    signal.signal(signal.SIGTERM, before)
+    assert left.value.code == 143
+    assert steps == [0]
+    assert not (tmp_path / "table.csv").exists()
 
 
 @pytest.mark.parametrize(
