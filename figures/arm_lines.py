@@ -90,7 +90,7 @@ def levels(rows: Collection[Shown], ax: Axes, *, form: str = "{:.3f}") -> Axes:
     return ax
 
 
-def legend(ax: Axes, title: str | None = None, loc: str = "best") -> Axes:
+def legend(ax: Axes, title: str | None = None, loc: Any = "best") -> Axes:
     """A legend without a frame, through which no line shows; none where there is nothing to name."""
     if ax.get_legend_handles_labels()[0]:
         ax.legend(title=title, loc=loc, alignment="left", edgecolor="none", framealpha=0.85)

@@ -34,7 +34,7 @@ class RunCost(NamedTuple):
         mfu: median model FLOPs utilisation, on a known GPU.
         hours: tokens over tokens per second: training without validation and checkpoints.
         device_hours: hours times devices.
-        tokenizer: of the tokens.
+        tokenizer: of the tokens, as the run's records name it.
         data: folder of the tokens.
         folder: of the run.
     """
@@ -98,7 +98,7 @@ def _cost(run: Run, points: Sequence[Point], tokenizer: str) -> RunCost:
         mfu=median(shares) if shares else None,
         hours=hours,
         device_hours=hours * devices if hours and devices else None,
-        tokenizer=tokenizer or str(data.get("tokenizer") or ""),
+        tokenizer=tokenizer,
         data=str(data.get("folder") or ""),
         folder=str(run.folder),
     )
