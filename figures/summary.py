@@ -15,6 +15,7 @@ __all__ = ["HEADLINES", "Line", "summary"]
 
 HEADLINES = (  # task and metric of the figures that are looked at first
     ("validation", "loss_full"),
+    ("next_word_loss", "loss"),
     ("next_word_loss", "bits_per_byte"),
     ("hellaswag", "acc_sum"),
     ("mmlu", "acc_sum"),
