@@ -21,12 +21,14 @@ FREE = (
     "keep.",
     "model.checkpoint",
     "model.compile",
+    "model.logits_budget",
     "parent",
     "run",
     "trainer.",
 )
 FIXED_TRAINER = ("trainer.deterministic", "trainer.gradient_clip_val", "trainer.precision")
-ROUNDING = ("model.compile", "trainer.accelerator", "trainer.strategy")  # the same experiment with other roundings
+# The same experiment with other roundings.
+ROUNDING = ("model.compile", "model.logits_budget", "trainer.accelerator", "trainer.strategy")
 
 
 class RunConfig:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from datamodules.batch import Batch
 from datamodules.manifest import part_of
+from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logits
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
 from lightning_modules.token_mean import TokenMean
@@ -46,7 +47,9 @@ class LanguageModel(L.LightningModule):
         weight_decay: decoupled weight decay of every matrix.
         eps: AdamW's epsilon; zero is refused, since it turns pruned weights into NaN.
         compile: compile block by block with `torch.compile`; parameter names stay as they are.
-        checkpoint: weights to start from or to validate: a run's .ckpt or .safetensors. The shape is then the file's.
+        logits_budget: GB of float32 logits that a micro-batch may have; with more, the loss is formed chunk by chunk.
+        checkpoint: weights to start from or to validate: a run's .ckpt or .safetensors, or a published model, as a
+            folder or by its name on the Hub. The shape is then the model's.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class LanguageModel(L.LightningModule):
         weight_decay: float = 0.1,
         eps: float = 1e-8,
         compile: bool = False,
+        logits_budget: float = 8.0,
         checkpoint: str | None = None,
     ) -> None:
         super().__init__()
@@ -91,7 +95,7 @@ class LanguageModel(L.LightningModule):
             if differing:
                 raise ValueError(f"{checkpoint} is of another architecture (asked for, found): {differing}")
         self.config = weights.config if weights else GPTConfig.named(size, **given)
-        self.save_hyperparameters(ignore=["checkpoint", "compile", "size", *shape])
+        self.save_hyperparameters(ignore=["checkpoint", "compile", "logits_budget", "size", *shape])
         self.save_hyperparameters(asdict(self.config))
         self.net = GPT(self.config)
         self.record: dict[str, Any] = {}  # about the weights; travels in every checkpoint
@@ -100,6 +104,7 @@ class LanguageModel(L.LightningModule):
             self.net.load_state_dict(weights.tensors | tied)
             self.record = dict(weights.record)
         self.compile_blocks = compile
+        self.logits_budget = logits_budget
         self.next_token_loss = next_token_loss
         self.validation_loss = TokenMean()
         self.validation_loss_full = TokenMean()
@@ -131,7 +136,10 @@ class LanguageModel(L.LightningModule):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy of the batch's next tokens, nats per token, shape `()`."""
-        return self.next_token_loss(self.net.hidden(batch.tokens), self.net.lm_head.weight, batch.targets)
+        hidden, head = self.net.hidden(batch.tokens), self.net.lm_head.weight
+        if float32_logits(batch.targets.numel(), self.config.vocab_size) > 1e9 * self.logits_budget:
+            return chunked_next_token_loss(hidden, head, batch.targets)
+        return self.next_token_loss(hidden, head, batch.targets)
 
     # training
 

@@ -1,5 +1,6 @@
 """Whatever interrupts a run, the finished one equals the undisturbed one bit for bit (one process, eager)."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from callbacks import stop_signal
 from callbacks.run_folder import RunFolder
 from connectome import load_connectome, save_connectome
+from lightning_modules.chunked_loss import chunked_next_token_loss
 from lightning_modules.records import read_records
 from lightning_modules.weights import read_checkpoint
 from tests.interruption import InterruptedError_
@@ -179,3 +181,19 @@ def test_a_run_on_a_gpu_resumes_exactly(outer: Run, tmp_path: Path, options: lis
         outer(tmp_path / "crashed", *options, *interruption(step=10))
     assert outer(tmp_path / "crashed", *options) == 0
     assert_same_run(tmp_path / "straight", tmp_path / "crashed")
+
+
+def test_a_run_whose_loss_goes_in_chunks_resumes_exactly_and_ends_near_the_plain_one(
+    outer: Run, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunks = functools.partial(chunked_next_token_loss, rows=24)  # of the 64 tokens of a micro-batch
+    monkeypatch.setattr("lightning_modules.language_model.chunked_next_token_loss", chunks)
+    budget = ["--model.logits_budget", "0"]
+    assert outer(tmp_path / "whole", *budget) == 0
+    with pytest.raises(InterruptedError_):
+        outer(tmp_path / "interrupted", *budget, *interruption(step=10))
+    assert outer(tmp_path / "interrupted", *budget) == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "interrupted")
+    records = [read_records(RunFolder(folder).records) for folder in (tmp_path / "whole", straight)]
+    for mine, theirs in zip(*records, strict=True):
+        assert mine["value"] == pytest.approx(theirs["value"], rel=1e-5)

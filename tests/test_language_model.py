@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from datamodules.batch import Batch
 from datamodules.manifest import Part
 from lightning_modules.gpt import GPT, GPTConfig
 from lightning_modules.language_model import LanguageModel
@@ -56,3 +57,18 @@ def test_clipping_by_value_is_refused() -> None:
 def test_a_zero_eps_is_refused() -> None:
     with pytest.raises(ValueError, match="eps must be positive"):
         LanguageModel(eps=0.0)
+
+
+@pytest.mark.parametrize(("budget", "chunked"), [(8.0, False), (2048e-9, False), (2047e-9, True)])
+def test_logits_beyond_the_budget_go_through_the_head_in_chunks(
+    budget: float, chunked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 sequences of 8 tokens and 16 words are 2,048 bytes of float32 logits."""
+    calls = []
+    monkeypatch.setattr(
+        "lightning_modules.language_model.chunked_next_token_loss", lambda *_: calls.append(1) or torch.zeros(())
+    )
+    numbers = {key: value for key, value in vars(TOY).items() if key != "tied_embeddings"}
+    tokens = torch.zeros(4, 8, dtype=torch.int64)
+    LanguageModel(**numbers, logits_budget=budget).loss(Batch(tokens, tokens))
+    assert bool(calls) is chunked

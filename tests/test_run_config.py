@@ -131,7 +131,13 @@ def test_a_start_that_left_nothing_binds_nobody(begun: RunConfig) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value"), [("model.compile", True), ("trainer.accelerator", "cpu"), ("trainer.strategy", "ddp")]
+    ("path", "value"),
+    [
+        ("model.compile", True),
+        ("model.logits_budget", 0.0),
+        ("trainer.accelerator", "cpu"),
+        ("trainer.strategy", "ddp"),
+    ],
 )
 def test_what_changes_roundings_may_change_and_is_said(begun: RunConfig, path: str, value: Any) -> None:
     with pytest.warns(UserWarning, match=f"{path} changed since the run began"):

@@ -1,0 +1,138 @@
+"""The loss in chunks: the plain loss and its gradients within rounding, in a fraction of its memory."""
+
+import weakref
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logits
+from lightning_modules.gpt import GPT, GPTConfig, next_token_loss
+
+# Relative, of norms. In bfloat16 the plain loss's gradients are themselves 2.4e-3 from those of float64.
+ROUNDING = {torch.float32: 3e-7, torch.bfloat16: 2.5e-3}
+
+
+class PeakBytes(TorchDispatchMode):
+    """The most bytes of tensors made inside that were alive together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive = self.peak = 0
+        self.known: set[int] = set()  # storages counted, and those from outside
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.known |= {arg.untyped_storage()._cdata for arg in args if isinstance(arg, Tensor)}
+        out = func(*args, **(kwargs or {}))
+        for tensor in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(tensor, Tensor) and tensor.untyped_storage()._cdata not in self.known:
+                storage = tensor.untyped_storage()
+                key, size = storage._cdata, storage.nbytes()
+                self.known.add(key)
+                self.alive += size
+                weakref.finalize(storage, self.forget, key, size)
+                tensor._keeps = storage  # a storage's Python object else ends before the storage
+        self.peak = max(self.peak, self.alive)
+        return out
+
+    def forget(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.alive -= size
+
+
+def inputs(*, sequences: int = 3, length: int = 50, width: int = 32, vocab: int = 517) -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(sequences, length, width, generator=generator).requires_grad_()
+    head = (0.1 * torch.randn(vocab, width, generator=generator)).requires_grad_()
+    return hidden, head, torch.randint(0, vocab, (sequences, length), generator=generator)
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected.double()).norm() / expected.double().norm())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [16, 64, 150, 2048])  # 64 leaves a shorter chunk at the end of 150
+def test_loss_and_gradients_are_those_of_the_plain_loss(dtype: torch.dtype, rows: int) -> None:
+    hidden, head, targets = inputs()
+    values, gradients = [], []
+    for loss in (next_token_loss, lambda *xs: chunked_next_token_loss(*xs, rows=rows)):
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            value = loss(hidden, head, targets)
+        assert value.dtype == torch.float32
+        values.append(value.detach())
+        gradients.append(torch.autograd.grad(value / 4, [hidden, head]))
+    assert relative(values[1], values[0]) <= 3e-7  # the loss itself is computed in float32 from equal logits
+    for found, expected in zip(gradients[1], gradients[0], strict=True):
+        assert found.dtype == torch.float32
+        assert relative(found, expected) <= ROUNDING[dtype]
+
+
+@pytest.mark.parametrize("rows", [16, 64])
+def test_in_bfloat16_the_gradients_are_as_good_as_the_plain_loss_s(rows: int) -> None:
+    hidden, head, targets = inputs()
+    exact = torch.nn.functional.cross_entropy(hidden.double().flatten(0, 1) @ head.double().t(), targets.flatten())
+    truth = torch.autograd.grad(exact, [hidden, head])
+    with torch.autocast("cpu", torch.bfloat16):
+        plain = torch.autograd.grad(next_token_loss(hidden, head, targets), [hidden, head])
+        chunked = torch.autograd.grad(chunked_next_token_loss(hidden, head, targets, rows=rows), [hidden, head])
+    for mine, theirs, true in zip(chunked, plain, truth, strict=True):
+        assert relative(mine, true) <= 1.05 * relative(theirs, true)
+
+
+def test_a_repetition_gives_the_same_bits() -> None:
+    hidden, head, targets = inputs()
+    first, second = (
+        torch.autograd.grad(chunked_next_token_loss(hidden, head, targets, rows=64), [hidden, head]) for _ in range(2)
+    )
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_numerical_gradient_is_the_gradient() -> None:
+    hidden, head, targets = inputs(sequences=1, length=4, width=3, vocab=5)
+    direction = torch.ones_like(head) / 7
+    (gradient,) = torch.autograd.grad(chunked_next_token_loss(hidden, head, targets, rows=3), [head])
+    with torch.no_grad():
+        step = 1e-2 * direction
+        ends = [chunked_next_token_loss(hidden, head + sign * step, targets, rows=3) for sign in (1, -1)]
+    assert float((gradient * direction).sum()) == pytest.approx(float(ends[0] - ends[1]) / 2e-2, abs=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_tied_matrix_receives_both_gradients(tied: bool) -> None:
+    torch.manual_seed(0)
+    net = GPT(GPTConfig(vocab_size=61, n_layer=1, n_head=2, n_embd=16, block_size=20, tied_embeddings=tied))
+    tokens = torch.randint(0, 61, (3, 20))
+    gradients = []
+    for loss in (next_token_loss, lambda *xs: chunked_next_token_loss(*xs, rows=7)):
+        net.zero_grad()
+        loss(net.hidden(tokens), net.lm_head.weight, tokens.roll(-1, 1)).backward()
+        gradients.append({name: weight.grad.clone() for name, weight in net.named_parameters()})
+    for name, expected in gradients[0].items():
+        assert relative(gradients[1][name], expected) <= 1e-6, name
+
+
+def test_without_gradients_only_the_loss_is_computed() -> None:
+    hidden, head, targets = inputs()
+    with torch.no_grad(), PeakBytes() as memory:
+        loss = chunked_next_token_loss(hidden, head, targets, rows=10)
+    assert not loss.requires_grad
+    assert memory.peak < 4 * 10 * 517 * 4  # not a gradient of the head, 66 kB, beside the chunk's logits
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_memory_is_a_third_or_less_of_the_plain_loss_s(dtype: torch.dtype) -> None:
+    hidden, head, targets = inputs(sequences=8, length=256, width=16, vocab=1024)
+    peaks = []
+    for loss in (next_token_loss, lambda *xs: chunked_next_token_loss(*xs, rows=256)):
+        hidden.grad = head.grad = None
+        with PeakBytes() as memory:
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                value = loss(hidden, head, targets)
+            value.backward()
+            del value
+        peaks.append(memory.peak)
+    assert peaks[0] >= 2 * float32_logits(8 * 256, 1024)
+    assert peaks[0] >= 3 * peaks[1]
