@@ -4,6 +4,7 @@
 fit        train: the outer loop with --config outer.yaml, the inner one with --config inner.yaml
 validate   next-token loss of a checkpoint, snapshot or kept generation
 test       one evaluation of a model: test NAME --model.checkpoint …; test --help lists them
+compare    two models item by item, on the evaluations that both have
 evaluate   evaluations of all weights that runs have kept along training, as one table
 prepare    text -> token shards
 report     runs -> the paper's figures, ours beside the authors', and all results on one page
@@ -135,10 +136,22 @@ def evaluate(args: Sequence[str]) -> None:
     evaluate(**parser.parse_args(list(args)).as_dict())
 
 
+def compare(args: Sequence[str]) -> None:
+    """Two models' tables of items -> paired differences."""
+    from jsonargparse import ArgumentParser
+
+    from comparison import compare
+
+    parser = ArgumentParser(prog="cli.py compare", description="Compare two models item by item.")
+    parser.add_function_arguments(compare, as_positional=True)
+    compare(**parser.parse_args(list(args)).as_dict())
+
+
 VERBS: dict[str, Callable[[Sequence[str]], None]] = {
     "fit": lambda args: train(["fit", *args]),
     "validate": lambda args: train(["validate", *args]),
     "test": test,
+    "compare": compare,
     "evaluate": evaluate,
     "prepare": prepare,
     "report": report,
