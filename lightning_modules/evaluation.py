@@ -109,10 +109,10 @@ def _table(rows: Sequence[Items], expected: int) -> Items:
     Raises:
         RuntimeError: if an item is missing.
     """
-    columns = {name: np.concatenate([batch[name] for batch in rows]) for name in (rows[0] if rows else {"item": 0})}
-    numbers, first = np.unique(columns["item"], return_index=True) if rows else (np.array([]), np.array([]))
+    numbers, first = np.unique([number for batch in rows for number in batch["item"]], return_index=True)
     if len(numbers) != expected:
         raise RuntimeError(
             f"{len(numbers):,} of {expected:,} items came back; a rank has lost some (--trainer.limit_test_batches?)"
         )
+    columns = {name: np.concatenate([batch[name] for batch in rows]) for name in rows[0]}
     return {name: values[first] for name, values in columns.items()}
