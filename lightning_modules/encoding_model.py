@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from lightning_modules.ridge import fit_ridge
 
@@ -63,7 +64,8 @@ class EncodingModel:
             if self.scales:
                 scaler = StandardScaler().fit(train)
                 train, test = scaler.transform(train), scaler.transform(test)
-            fit = fit_ridge(train, y[fold != f], self.alphas)
+            with threadpool_limits(1, user_api="blas"):  # on cores that are shared, several threads mostly wait
+                fit = fit_ridge(train, y[fold != f], self.alphas)
             prediction[fold == f] = fit.predict(test)
             alpha[f], error[f] = fit.alpha[0], fit.error[0]
             varies = np.ptp(prediction[fold == f, 0]) > 0

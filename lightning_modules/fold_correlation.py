@@ -43,8 +43,10 @@ def resampled_fold_correlation(x: np.ndarray, y: np.ndarray, fold: np.ndarray) -
         weight = np.bincount(drawn.ravel(), minlength=RESAMPLES * n).reshape(RESAMPLES, n) / n
         mean, mean_t = weight @ z, weight @ t
         across = weight @ (z * t) - mean * mean_t
-        scale = np.sqrt((weight @ z**2 - mean**2) * (weight @ t**2 - mean_t**2))
-        total += np.divide(across, scale, out=np.zeros_like(across), where=scale > 0)
+        variance, variance_t = weight @ z**2 - mean**2, weight @ t**2 - mean_t**2
+        varies = (variance > CONSTANT) & (variance_t > CONSTANT)  # else the resample has drawn but one value
+        scale = np.sqrt(np.where(varies, variance * variance_t, 1))
+        total += np.where(varies, across / scale, 0)
     return total / len(folds)
 
 

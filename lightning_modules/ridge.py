@@ -63,11 +63,10 @@ def fit_ridge(x: np.ndarray, y: np.ndarray, alphas: np.ndarray) -> RidgeFit:
     beyond_y = np.zeros_like(yc) if spans else yc - u @ c
     beyond = np.zeros(n) if spans else (1 - 1 / n - np.square(u).sum(axis=1)).clip(0)
     leverage = np.square(u) @ shrunk + beyond[:, None]  # 1 - h, (n, alphas)
-    errors = np.empty((y.shape[1], len(alphas)))
-    for target in range(y.shape[1]):
-        residual = u @ (shrunk * c[:, target, None]) + beyond_y[:, target, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            errors[target] = np.square(residual / leverage).mean(axis=0)
+    by_alpha = (c[:, :, None] * shrunk[:, None, :]).reshape(len(c), y.shape[1] * len(alphas))
+    residual = (u @ by_alpha).reshape(n, y.shape[1], len(alphas))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.square((residual + beyond_y[:, :, None]) / leverage[:, None, :]).mean(axis=0)  # (targets, alphas)
     best = np.where(np.isfinite(errors), errors, np.inf).argmin(axis=1)
     alpha = alphas[best]
     weights = xc.T @ (u @ (c / (variance[:, None] + alpha)))  # X'U = V s

@@ -74,6 +74,13 @@ def test_r_is_the_mean_over_folds_and_its_resamples_spread_as_theory_says() -> N
     np.testing.assert_allclose(resampled.std(axis=0), (1 - r**2) / np.sqrt(500), rtol=0.25)
 
 
+def test_a_resample_of_a_single_value_counts_as_0() -> None:
+    x = np.r_[np.zeros(9), 1.0][:, None]  # a third of the resamples miss the 1
+    resampled = resampled_fold_correlation(x, np.arange(10.0), np.zeros(10))[:, 0]
+    assert np.mean(resampled == 0) == pytest.approx(0.9**10, abs=0.02)
+    assert np.abs(resampled).max() <= 1
+
+
 def test_a_constant_prediction_stays_zero_in_every_resample() -> None:
     y = np.random.default_rng(0).normal(size=100)
     assert not resampled_fold_correlation(np.full((100, 1), 3.0), y, folds_of(100)).any()
