@@ -298,13 +298,18 @@ def _pearson(sums: np.ndarray) -> np.ndarray:
     return np.where(known, rest[..., 0, 1] / scale, np.nan)
 
 
+def _pearson_in_fold(sums: np.ndarray) -> np.ndarray:
+    """Correlation in one fold of cross-validation; constant predictions count as 0, as in `fold_correlation`."""
+    return np.nan_to_num(_pearson(sums))
+
+
 _KINDS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean": _mean,
     "cluster_mean": _mean,
     "mean_by_group": _mean,
     "pearson": _pearson,
     "partial_pearson": _pearson,
-    "pearson_by_fold": _pearson,
+    "pearson_by_fold": _pearson_in_fold,
 }
 
 

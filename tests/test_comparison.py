@@ -104,6 +104,18 @@ def test_means_over_groups_and_correlations_by_fold(tmp_path: Path) -> None:
     assert by_group.b == pytest.approx((x_b[:30].mean() + x_b[30:].mean()) / 2)
 
 
+def test_a_fold_of_constant_predictions_counts_as_0(tmp_path: Path) -> None:
+    y, x, x_b, _ = related(40)
+    fold = np.arange(40) % 4
+    x[fold == 2] = 0.5
+    how = {"f": {"kind": "pearson_by_fold", "x": "x", "y": "y", "fold": "fold"}}
+    paths = [table(tmp_path / f"{n}.parquet", {"x": v, "y": y, "fold": fold}, how) for n, v in ((1, x), (2, x_b))]
+    (found,) = compare_tables(*map(read_items, paths))
+    assert found.a == pytest.approx(sum(pearsonr(x[fold == f], y[fold == f])[0] for f in (0, 1, 3)) / 4)
+    assert found.ci95 is not None
+    assert found.ci95[0] < found.difference < found.ci95[1]
+
+
 def test_a_figure_of_some_rows_only(tmp_path: Path) -> None:
     how = {"stem": {"kind": "mean", "column": "right", "where": ["category", "stem"]}}
     columns = {"right": [True, False, True, True], "category": ["stem", "stem", "other", "other"]}
