@@ -34,7 +34,8 @@ def evaluate(
         evaluations: a YAML list of lines, each the words that would follow `cli.py test` but for the checkpoint.
         weights: all (snapshots, generations and final weights) or only the last of every run.
         again: evaluate also what has a result already.
-        table: file for the table: step, seed, arm, generation, task, protocol, metric, value, low, high.
+        table: file for the table of these runs; tasks that share an experiment name one each. Its columns: step, seed,
+            arm, generation, task, variant, metric, value, low, high.
 
     Raises:
         FileNotFoundError: if a folder or the list of evaluations is not there, or a run has kept no weights.
@@ -55,12 +56,12 @@ def evaluate(
         )
     failed = []
     for run in found:
-        files = list(kept[run.folder].values())[-1 if weights == "last" else 0 :]
+        files = dict(list(kept[run.folder].items())[-1 if weights == "last" else 0 :])
         for words in lines:
             print(f"{run.folder}: {shlex.join(words)}, {len(files)} weights", flush=True)
-            line = [*words, "--model.checkpoint", str(files[0]), "--trainer.devices", "1"]
+            line = [*words, "--model.checkpoint", str(next(iter(files.values()))), "--trainer.devices", "1"]
             try:
-                EvaluationCLI(line, checkpoints=files[1:], again=again)
+                EvaluationCLI(line, checkpoints=files, again=again)
             except (ValueError, OSError, RuntimeError, SystemExit) as error:
                 if isinstance(error, SystemExit) and error.code == TERMINATED:
                     raise

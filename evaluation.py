@@ -1,7 +1,7 @@
 """The LightningCLI behind the verb test: one evaluation of one model as a Lightning test loop."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,17 +71,19 @@ class EvaluationCLI(LightningCLI):
 
     Args:
         args: words of the command line after the verb, the name of the evaluation first.
-        checkpoints: further weights, evaluated after those of `--model.checkpoint` on the same data, which are read
-            only once.
-        again: evaluate also what has its result already.
+        checkpoints: by step, weights to evaluate one after the other on the same data, which are read only once; by
+            default only those of `--model.checkpoint`.
+        again: evaluate also what has its result already, from the same data.
 
     Raises:
         ValueError: if no evaluation has that name.
     """
 
-    def __init__(self, args: Sequence[str], *, checkpoints: Sequence[Path] = (), again: bool = True) -> None:
+    def __init__(
+        self, args: Sequence[str], *, checkpoints: Mapping[int, Path] | None = None, again: bool = True
+    ) -> None:
         name, *rest = args
-        self.further, self.again = checkpoints, again
+        self.checkpoints, self.again = checkpoints or {}, again
         quieten()
         super().__init__(
             *classes_of(name),
@@ -129,14 +131,18 @@ class EvaluationCLI(LightningCLI):
 
     def test(self, model: Evaluation, datamodule: EvaluationData, **_: Any) -> None:
         """Run the loop on each of the weights; the files are the result."""
+        if not self.checkpoints:
+            self.trainer.test(model, datamodule=datamodule, verbose=False)
+            return
         files = next(callback for callback in self.trainer.callbacks if isinstance(callback, EvaluationFiles))
-        for checkpoint in (None, *self.further):
-            if checkpoint is not None:
-                model = type(model)(**{**self.config["test"].model.as_dict(), "checkpoint": str(checkpoint)})
-                if (model.tokenizer, model.config.block_size) != (datamodule.tokenizer, datamodule.block_size):
-                    raise ValueError(
-                        f"{checkpoint} is of tokenizer {model.tokenizer!r} and context {model.config.block_size}, the "
-                        f"weights before it of {datamodule.tokenizer!r} and {datamodule.block_size}"
-                    )
-            if self.again or not files.stem(model, datamodule).with_suffix(".jsonl").is_file():
-                self.trainer.test(model, datamodule=datamodule, verbose=False)
+        datamodule.setup("test")
+        for step, checkpoint in self.checkpoints.items():
+            if not self.again and files.are_there(str(checkpoint), step, datamodule):
+                continue
+            model = type(model)(**{**self.config["test"].model.as_dict(), "checkpoint": str(checkpoint)})
+            if (model.tokenizer, model.config.block_size) != (datamodule.tokenizer, datamodule.block_size):
+                raise ValueError(
+                    f"{checkpoint} is of tokenizer {model.tokenizer!r} and context {model.config.block_size}, the "
+                    f"weights before it of {datamodule.tokenizer!r} and {datamodule.block_size}"
+                )
+            self.trainer.test(model, datamodule=datamodule, verbose=False)

@@ -21,6 +21,7 @@ from datamodules.evaluation_data import EvaluationData
 from datamodules.tokenizer import FINGERPRINTS
 from lightning_modules.evaluation import Evaluation
 from lightning_modules.metric import Metric
+from lightning_modules.records import read_records
 
 __all__ = ["EvaluationFiles", "evaluation_folder", "variant_of"]
 
@@ -38,24 +39,27 @@ class EvaluationFiles(L.Callback):
 
     Args:
         out: folder to write to. By default that of the run to which the checkpoint belongs; for weights that are in no
-            run folder, `evaluations/<name of the checkpoint>`.
+            run folder, `evaluations/<path of the checkpoint, with -- for />`.
     """
 
     def __init__(self, out: str | None = None) -> None:
         self.out = out
 
-    def stem(self, evaluation: Evaluation, data: EvaluationData) -> Path:
+    def stem(self, checkpoint: str, step: int, data: EvaluationData) -> Path:
         """The files of an evaluation, without their suffix."""
-        folder = Path(self.out) if self.out else evaluation_folder(evaluation.checkpoint)
-        step = int(evaluation.record.get("step") or 0)
-        variant = variant_of(evaluation.protocol, data.options())
-        return folder / "evaluations" / data.task / variant / f"{step:08d}"
+        folder = Path(self.out) if self.out else evaluation_folder(checkpoint)
+        return folder / "evaluations" / data.task / variant_of(data.protocol, data.options()) / f"{step:08d}"
+
+    def are_there(self, checkpoint: str, step: int, data: EvaluationData) -> bool:
+        """Whether an evaluation has its result already, on the same data; `data` has been read."""
+        records = read_records(self.stem(checkpoint, step, data).with_suffix(".jsonl"))
+        return bool(records) and records[0].get("data") == asdict(data.source)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the files, and print the metrics as a table."""
         if not trainer.is_global_zero or not isinstance(pl_module, Evaluation) or trainer.fast_dev_run:
             return
-        stem = self.stem(pl_module, pl_module.data)
+        stem = self.stem(pl_module.checkpoint, int(pl_module.record.get("step") or 0), pl_module.data)
         folder, variant, step = stem.parents[3], stem.parent.name, int(stem.name)
         records = _records(pl_module, str(stem.relative_to(folder).with_suffix(".parquet")))
         _write_items(stem.with_suffix(".parquet"), pl_module)
@@ -67,12 +71,13 @@ class EvaluationFiles(L.Callback):
 
 
 def evaluation_folder(checkpoint: str) -> Path:
-    """The run folder to which a checkpoint belongs; `evaluations/<name>` for weights that are in none."""
+    """The run folder to which a checkpoint belongs; `evaluations/<its path, with -- for />` if it is in none."""
     path = Path(checkpoint)
     for folder in (path.parent, path.parent.parent):
         if path.is_file() and (folder / "config.yaml").is_file():
             return folder
-    return Path("evaluations") / (path.stem if path.is_file() else checkpoint.strip("/").replace("/", "--"))
+    name = path.with_suffix("") if path.is_file() else path
+    return Path("evaluations") / name.as_posix().strip("/").replace("/", "--")
 
 
 def variant_of(protocol: str, options: dict[str, Any]) -> str:

@@ -142,7 +142,8 @@ class MMLU(MultipleChoiceData):
             context = f"Question: {row['question']}\n\nAnswer:"
         else:
             subject = row["subject"].replace("_", " ")
-            context = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
+            kind = "multiple choice questions" if self.protocol == "harness" else "questions"
+            context = f"The following are {kind} (with answers) about {subject}.\n\n"
             if self.protocol == "harness":
                 context = self._with_shots(context, row, solved, encoding)
             else:

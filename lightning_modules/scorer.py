@@ -46,7 +46,7 @@ def token_log_probabilities(net: GPT, batch: ScoringBatch, vocabulary: int | Non
         Nats in float32 and bool, both of the shape of `batch.targets`.
     """
     hidden = net.hidden(batch.tokens).flatten(0, 1)[batch.positions]  # (positions, C)
-    log_probability = torch.empty(len(batch.targets), device=hidden.device)
+    log_probability = torch.empty(len(batch.targets), dtype=torch.float32, device=hidden.device)
     greedy = torch.empty(len(batch.targets), dtype=torch.bool, device=hidden.device)
     entries = LOGITS_CPU if hidden.device.type == "cpu" else LOGITS_GPU
     piece = max(1, entries // net.config.vocab_size)

@@ -13,9 +13,9 @@ import yaml
 from lightning.pytorch.strategies import FSDPStrategy
 
 import cli
-from evaluation import EVALUATIONS
 from callbacks.run_folder import RunFolder
 from datamodules.token_shards import write_shard
+from evaluation import EVALUATIONS
 
 Run = Callable[..., int]
 ROOT = Path(cli.__file__).parent

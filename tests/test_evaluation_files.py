@@ -9,7 +9,8 @@ from small_model import small_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
-from callbacks.evaluation_files import evaluation_folder, metrics_table, variant_of
+from callbacks.evaluation_files import EvaluationFiles, evaluation_folder, metrics_table, variant_of
+from datamodules.fineweb_validation import FineWebValidation
 from lightning_modules.metric import Metric
 
 FIELDS = (
@@ -65,9 +66,19 @@ def test_evaluating_again_replaces_files_and_points(run: Path, shards: Path) -> 
     assert point.step == 7
 
 
+def test_a_result_counts_only_for_the_data_it_was_made_from(run: Path, shards: Path) -> None:
+    checkpoint = str(run / "snapshots" / "7.safetensors")
+    for part, known in (("validation", True), ("small", False)):
+        data = FineWebValidation(folder=str(shards), validation=part, tokens=320, tokenizer="bytes", block_size=16)
+        data.setup("test")
+        assert EvaluationFiles().are_there(checkpoint, 7, data) is known
+        assert not EvaluationFiles().are_there(checkpoint, 8, data)
+
+
 def test_weights_that_belong_to_no_run_have_a_folder_of_their_own(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").touch()
-    assert evaluation_folder(str(tmp_path / "m.safetensors")) == Path("evaluations/m")
+    path = str(tmp_path).strip("/").replace("/", "--")
+    assert evaluation_folder(str(tmp_path / "m.safetensors")) == Path(f"evaluations/{path}--m")
     assert evaluation_folder("owner/model") == Path("evaluations/owner--model")
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 
 import cli
 from lightning_modules.gpt import GPT, GPTConfig
@@ -110,7 +111,10 @@ def by_the_harness(task: str, folder: Path, checkpoint: Path) -> list[dict[str, 
             }
             for row in pq.read_table(folder / "mmlu_test.parquet").to_pylist()
         ]
-        about = "The following are multiple choice questions (with answers) about {{subject}}.\n\n"
+        shipped = {"mmlu": "default/mmlu_anatomy", "mmlu_continuation": "continuation/mmlu_anatomy"}
+        tasks = Path(lm_eval.__file__).parent / "tasks" / "mmlu"
+        about = yaml.safe_load((tasks / f"{shipped[task]}.yaml").read_text())["description"]
+        about = about.replace("anatomy", "{{subject}}")
         own = f"description: {json.dumps(about)}\n"
         local |= {"fewshot_split": None, "fewshot_config": None}
     (folder / f"{task}.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -64,7 +64,8 @@ def test_harness_shows_the_answers_and_scores_their_letters(tmp_path: Path) -> N
 def test_harness_continuation_scores_the_texts(tmp_path: Path) -> None:
     write(tmp_path, "csv")
     (question,) = posed(tmp_path, "harness_continuation").questions
-    assert question.context == DESCRIPTION + "Question: Which one?\nAnswer:"
+    described = DESCRIPTION.replace("multiple choice questions", "questions")
+    assert question.context == described + "Question: Which one?\nAnswer:"
     assert question.answers == (" None", "  x", " yy", " zzz")
 
 

@@ -90,3 +90,15 @@ def test_what_is_not_finite_is_an_error(net: GPT) -> None:
     (batch,) = ScoringBatches([Request([1], [2])], block_size=64)
     with pytest.raises(RuntimeError, match="not finite"):
         score(broken, batch)
+
+
+def test_scores_are_float32_where_a_precision_plugin_makes_another_type_the_default(net: GPT) -> None:
+    (batch,) = ScoringBatches([Request([65, 66], [67])], block_size=net.config.block_size)
+    expected, _ = token_log_probabilities(net, batch)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found, _ = token_log_probabilities(net, batch)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert found.dtype == torch.float32
+    assert found.tolist() == expected.tolist()
