@@ -128,6 +128,8 @@ class NaturalStories(EvaluationData):
             "release": self.release,
             "tokens": len(self.word_of_token),
             "words": len(self.times),
+            "rows": len(self.windows),
+            "rows_long": sum(len(row.context) + len(row.continuation) - 1 > self.block_size for row, _ in self.windows),
         }
 
     def test_dataloader(self) -> "WindowsToScore":

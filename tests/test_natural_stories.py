@@ -68,6 +68,7 @@ def test_times_are_realigned_where_they_need_it(folder: Path, protocol: str, rel
     assert data.about()["alignment"] == data.alignment == alignment
     assert np.isnan(data.times.mean[data.times.first]).all() == (alignment == "realigned")
     assert "alignment" not in data.options()
+    assert (data.about()["rows_long"] > 0) == (protocol == "paper")  # whole stories, beyond the context
 
 
 def test_what_differs_from_the_protocol_is_an_option(folder: Path) -> None:
