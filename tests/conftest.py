@@ -1,5 +1,6 @@
 """A toy experiment: a GPT of a few thousand weights on cyclic tokens, through the command line a user types."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -69,7 +70,10 @@ def straight(outer: Callable[..., int], tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(autouse=True)
 def nobody_has_asked_to_stop() -> Iterator[None]:
-    """A signal that a test sends is not to stop the next one."""
+    """A signal that a test sends is not to stop the next one, and the test run itself ends when it is asked to."""
     stop_signal._received.clear()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGTERM)}
     yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     stop_signal._received.clear()
