@@ -9,8 +9,10 @@ import yaml
 
 from callbacks.run_folder import RunFolder
 from callbacks.stop_signal import TERMINATED
-from figures.evaluation_table import peaks, peaks_table, read_evaluations, write_table
+from figures.peaks import peaks, peaks_table
+from figures.results import VALIDATION, Measurement, read_measurements
 from figures.runs import OUTER, Run, find_runs
+from figures.shown import write_rows
 
 __all__ = ["evaluate", "kept_weights", "read_lines"]
 
@@ -34,8 +36,8 @@ def evaluate(
         evaluations: a YAML list of lines, each the words that would follow `cli.py test` but for the checkpoint.
         weights: all (snapshots, generations and final weights) or only the last of every run.
         again: evaluate also what has a result already.
-        table: file for the table of these runs; tasks that share an experiment name one each. Its columns: step, seed,
-            arm, generation, task, variant, metric, value, low, high.
+        table: file for the table of these runs; tasks that share an experiment name one each. A line is one figure at
+            one step: size, arm, seed, generation, step, task, variant, metric, value, interval, and what it rests on.
 
     Raises:
         FileNotFoundError: if a folder or the list of evaluations is not there, or a run has kept no weights.
@@ -66,8 +68,8 @@ def evaluate(
                 if isinstance(error, SystemExit) and error.code == TERMINATED:
                     raise
                 failed.append(f"{run.folder}: {shlex.join(words)}: {error}")
-    rows = [row for run in found for row in read_evaluations(run)]
-    write_table(rows, Path(table))
+    rows = [row for run in found for row in read_measurements(run, all_steps=True) if row.task != VALIDATION]
+    write_rows(rows, Path(table), Measurement)
     if found_peaks := peaks(rows):
         print(peaks_table(found_peaks))
     print(f"written: {table}")

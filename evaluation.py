@@ -139,7 +139,8 @@ class EvaluationCLI(LightningCLI):
         for step, checkpoint in self.checkpoints.items():
             if not self.again and files.are_there(str(checkpoint), step, datamodule):
                 continue
-            model = type(model)(**{**self.config["test"].model.as_dict(), "checkpoint": str(checkpoint)})
+            if str(checkpoint) != model.checkpoint:
+                model = type(model)(**{**self.config["test"].model.as_dict(), "checkpoint": str(checkpoint)})
             if (model.tokenizer, model.config.block_size) != (datamodule.tokenizer, datamodule.block_size):
                 raise ValueError(
                     f"{checkpoint} is of tokenizer {model.tokenizer!r} and context {model.config.block_size}, the "

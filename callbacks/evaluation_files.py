@@ -5,13 +5,10 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
@@ -20,12 +17,11 @@ from connectome.atomic_file import atomic_file
 from datamodules.evaluation_data import EvaluationData
 from datamodules.tokenizer import FINGERPRINTS
 from lightning_modules.evaluation import Evaluation
+from lightning_modules.item_table import ItemTable, write_items
 from lightning_modules.metric import Metric
-from lightning_modules.records import read_records
+from lightning_modules.records import read_records, variant_of
 
-__all__ = ["EvaluationFiles", "evaluation_folder", "variant_of"]
-
-STATISTICS = b"evaluation"  # key in the metadata of a table of items
+__all__ = ["EvaluationFiles", "evaluation_folder"]
 
 
 class EvaluationFiles(L.Callback):
@@ -78,11 +74,6 @@ def evaluation_folder(checkpoint: str) -> Path:
             return folder
     name = path.with_suffix("") if path.is_file() else path
     return Path("evaluations") / name.as_posix().strip("/").replace("/", "--")
-
-
-def variant_of(protocol: str, options: dict[str, Any]) -> str:
-    """A protocol and what was chosen beside it, as one name."""
-    return ",".join([protocol, *(f"{name}={value}" for name, value in sorted(options.items()))])
 
 
 def metrics_table(metrics: Sequence[Metric]) -> str:
@@ -147,11 +138,7 @@ def _write_items(path: Path, evaluation: Evaluation) -> None:
         "model": evaluation.checkpoint,
         "statistics": {metric.name: dict(metric.statistic) for metric in evaluation.results if metric.statistic},
     }
-    table = pa.table({name: pa.array(list(values)) for name, values in evaluation.items.items()})
-    buffer = BytesIO()
-    pq.write_table(table.replace_schema_metadata({STATISTICS: json.dumps(about)}), buffer, compression="zstd")
-    with atomic_file(path) as file:
-        file.write(buffer.getvalue())
+    write_items(ItemTable(path, about, evaluation.items))
 
 
 def _write_events(folder: Path, evaluation: Evaluation, variant: str, step: int) -> None:

@@ -38,7 +38,7 @@ class ConnectomeLM(TemplateLM):
     Raises:
         FileNotFoundError: if there is no checkpoint.
         CheckpointError: if it is damaged, hostile or foreign.
-        ValueError: if its tokenizer is not known.
+        ValueError: if its tokenizer is not known, or another one than asked for.
     """
 
     def __init__(
@@ -53,11 +53,8 @@ class ConnectomeLM(TemplateLM):
     ) -> None:
         super().__init__()
         weights = read_weights(checkpoint)
-        name = weights.record.get("tokenizer") or tokenizer
-        if name is None:
-            raise ValueError(f"{checkpoint} does not say with which tokenizer its model was trained: give tokenizer=…")
         self.checkpoint = checkpoint
-        self.encoding = get_tokenizer(name)
+        self.encoding = get_tokenizer(weights.tokenizer(tokenizer))
         self.token_budget = int(token_budget)
         self.net = weights.network().eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 

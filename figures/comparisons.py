@@ -1,23 +1,21 @@
 """Whether arms differ: paired tests, over seeds where there are several, else over the items of one seed."""
 
-import json
-from collections.abc import Collection
 from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from figures.arms import ARMS
 from figures.experiment import Experiment, last_measurements
+from figures.item_differences import Difference, compare_tables
 from figures.results import Measurement
-from figures.runs import Run
+from lightning_modules.item_table import read_items
 
 __all__ = ["Comparison", "comparisons", "paired"]
 
-ABOUT = b"evaluation"  # in the metadata of a table of items: callbacks/evaluation_files.py
 NOT_COMPARED = ("density",)
+UNITS = {"story": "items in stories"}  # by what `compare_tables` draws again
 
 
 class Comparison(NamedTuple):
@@ -31,11 +29,13 @@ class Comparison(NamedTuple):
         one: arm.
         other: arm that is subtracted.
         difference: mean over the pairs.
-        low: lower end of its 95 % interval; none for a single pair.
+        low: lower end of its 95 % interval, Student's over seeds, of paired resamples over items; none for one pair.
         high: upper end.
-        p: of Student's paired t-test, two-sided, not corrected for the number of tests.
+        p: of Student's paired t-test over seeds, of McNemar's exact test over items that are right or wrong; two-sided,
+            not corrected for the number of tests.
         pairs: how many.
-        over: what was paired: `seeds`, or `items` of one seed.
+        over: what was paired: `seeds`; of one seed `items`, or `items in stories`, where stories are drawn as a whole;
+            `different items` where one arm was evaluated on other data than the other.
     """
 
     size: str
@@ -58,7 +58,8 @@ def comparisons(experiment: Experiment) -> list[Comparison]:
     for m in last_measurements(experiment.measured):
         if m.arm in ARMS and m.metric not in NOT_COMPARED:
             by_figure.setdefault((m.size, *m.figure), {}).setdefault(m.arm, {})[m.seed] = m
-    folders = {(run.size, run.arm, run.seed): run for run in experiment.runs}
+    folders = {(run.size, run.arm, run.seed): run.folder for run in experiment.runs}
+    by_items: dict[tuple[Path, Path], dict[str, Difference] | None] = {}  # a pair of tables is read once
     found = []
     for (size, task, variant, metric), arms in by_figure.items():
         for one, other in combinations([arm for arm in ARMS if arm in arms], 2):
@@ -66,13 +67,37 @@ def comparisons(experiment: Experiment) -> list[Comparison]:
             seeds = [seed for seed in sorted(a.keys() & b.keys()) if a[seed].step == b[seed].step]
             if not seeds:
                 continue
-            items = _items([a[seeds[0]], b[seeds[0]]], folders) if len(seeds) == 1 else None
-            values = items or (np.array([a[s].value for s in seeds]), np.array([b[s].value for s in seeds]))
-            row = paired(*values)
-            found.append(
-                Comparison(size, task, variant, metric, one, other, *row, len(values[0]), "items" if items else "seeds")
-            )
+            about = (size, task, variant, metric, one, other)
+            row = paired(np.array([a[s].value for s in seeds]), np.array([b[s].value for s in seeds]))
+            single = Comparison(*about, *row, len(seeds), "seeds")
+            if len(seeds) == 1 and a[seeds[0]].items and b[seeds[0]].items:
+                first, second = (folders[size, arm, seeds[0]] / m[seeds[0]].items for arm, m in ((one, a), (other, b)))
+                if (first, second) not in by_items:
+                    by_items[first, second] = _differences(first, second)
+                single = _over_items(single, by_items[first, second])
+            found.append(single)
     return found
+
+
+def _differences(one: Path, other: Path) -> dict[str, Difference] | None:
+    """Differences by metric where both tables are there; None where they are not of the same items."""
+    if not (one.is_file() and other.is_file()):
+        return {}
+    try:
+        return {entry.metric: entry for entry in compare_tables(read_items(one), read_items(other))}
+    except ValueError:
+        return None
+
+
+def _over_items(single: Comparison, by_metric: dict[str, Difference] | None) -> Comparison:
+    """The comparison of one seed with what its items say, if they say anything."""
+    if by_metric is None:
+        return single._replace(over="different items")
+    entry = by_metric.get(single.metric)
+    if entry is None:
+        return single
+    low, high = entry.ci95 or (None, None)
+    return single._replace(low=low, high=high, p=entry.p_mcnemar, pairs=entry.n, over=UNITS.get(entry.units, "items"))
 
 
 def paired(one: np.ndarray, other: np.ndarray) -> tuple[float, float | None, float | None, float | None]:
@@ -93,29 +118,3 @@ def paired(one: np.ndarray, other: np.ndarray) -> tuple[float, float | None, flo
         return mean, mean, mean, None  # no test without variance
     half = float(t.ppf(0.975, n - 1)) * error
     return mean, mean - half, mean + half, float(ttest_rel(one, other).pvalue)
-
-
-def _items(
-    pair: Collection[Measurement], folders: dict[tuple[str, str, int], Run]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """The column whose mean the figure is, of both models; nothing where it is no mean, or the tables are not there."""
-    columns: list[np.ndarray] = []
-    for m in pair:
-        path = folders[m.size, m.arm, m.seed].folder / m.items
-        if not m.items or not path.is_file():
-            return None
-        column = _column(path, m.metric)
-        if column is None:
-            return None
-        columns.append(column)
-    one, other = columns
-    return (one, other) if len(one) == len(other) > 1 else None
-
-
-def _column(path: Path, metric: str) -> np.ndarray | None:
-    about = json.loads((pq.read_schema(path).metadata or {}).get(ABOUT, b"{}"))
-    statistic = about.get("statistics", {}).get(metric, {})
-    # A cluster: words of one story are not independent. Other entries: a part of the items.
-    if statistic.get("kind") != "mean" or statistic.keys() != {"kind", "column"}:
-        return None
-    return pq.read_table(path, columns=[statistic["column"]])[0].to_numpy().astype(float)

@@ -78,8 +78,12 @@ class End(NamedTuple):
     density: float
 
 
-def read_measurements(run: Run) -> list[Measurement]:
+def read_measurements(run: Run, *, all_steps: bool = False) -> list[Measurement]:
     """What the records of a run say: the ends of its generations, and its evaluations; nothing if there are none.
+
+    Args:
+        run: whose records are read.
+        all_steps: read all evaluations along training, not only those that the report shows.
 
     Raises:
         ValueError: if a file is damaged.
@@ -91,7 +95,7 @@ def read_measurements(run: Run) -> list[Measurement]:
             density = record | {"metric": DENSITY, "value": record["model"]["density"]}
             found.append(_measurement(run, density, str(record["protocol"])))
     for folder in sorted((run.folder / "evaluations").glob("*/*")):
-        for path in _wanted(run, folder):
+        for path in _wanted(run, folder, all_steps):
             records = _records(path, "repeat the evaluation with `python cli.py test`")
             found += [_measurement(run, record, folder.name) for record in records]
     return sorted(found, key=lambda m: (m.generation, m.task != VALIDATION, m.task, m.variant, m.step))
@@ -111,9 +115,11 @@ def upper_bound(ends: Iterable[End]) -> dict[int, float]:
     return {end.seed: end.loss for end in ends if (end.arm, end.generation) == (OUTER, 0)}
 
 
-def _wanted(run: Run, folder: Path) -> list[Path]:
+def _wanted(run: Run, folder: Path, all_steps: bool) -> list[Path]:
     """Files of one task and variant: the generations' ends, all along training, or the last."""
     files = {int(path.stem): path for path in sorted(folder.glob("*.jsonl")) if path.stem.isdigit()}
+    if all_steps:
+        return [*files.values()]
     if run.arm == OUTER:
         return [path for step, path in files.items() if step % run.steps == 0]
     return [*files.values()] if folder.parent.name in ALONG_TRAINING else [*files.values()][-1:]

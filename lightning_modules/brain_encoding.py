@@ -3,17 +3,15 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 
-from datamodules.sentence_batches import SentenceBatch
 from datamodules.tuckute2024 import Tuckute2024
-from lightning_modules.activations import last_token_states
 from lightning_modules.encoding_model import Encoded, EncodingModel, folds_of
-from lightning_modules.evaluation import Evaluation, Items
+from lightning_modules.evaluation import Items
 from lightning_modules.fold_correlation import fold_correlation, resampled_fold_correlation
 from lightning_modules.localized_units import SHARES, contrast, random_units, top_units
 from lightning_modules.metric import Metric
 from lightning_modules.noise_ceiling import Ceiling, noise_ceiling
+from lightning_modules.sentence_states import SentenceStates
 
 __all__ = ["BrainEncoding"]
 
@@ -22,7 +20,7 @@ DRAWS = 5  # of random units
 OVER_ITEMS = "bootstrap over items within folds, percentiles of 10,000 resamples, regressions not refitted"
 
 
-class BrainEncoding(Evaluation):
+class BrainEncoding(SentenceStates):
     """Correlation of measured responses with those that ridge regression predicts from a layer's activations.
 
     For each layer, Pearson's r in five folds, averaged; the best layer, which is chosen on the same data and so looks
@@ -39,18 +37,6 @@ class BrainEncoding(Evaluation):
     def data(self) -> Tuckute2024:
         """The sentences and the responses."""
         return self.trainer.datamodule
-
-    def on_test_start(self) -> None:
-        """Compute activations in full float32 on GPUs too: regression with the smallest penalties sees the rounding."""
-        super().on_test_start()
-        torch.set_float32_matmul_precision("highest")
-
-    def test_step(self, batch: SentenceBatch, batch_idx: int) -> None:
-        """Activations of all layers at the last token."""
-        states = last_token_states(self.net, batch.tokens, batch.last, final_norm=self.data.final_norm)
-        if not torch.isfinite(states).all():
-            raise RuntimeError(f"{self.checkpoint} gives activations that are not finite: its weights are damaged")
-        self.collect({"item": batch.item, "states": states})
 
     def assemble(self, collected: Items) -> Items:
         """A row a sentence; activations are kept aside."""

@@ -16,7 +16,6 @@ from lightning_modules.weights import read_weights
 __all__ = ["Evaluation", "Items"]
 
 Items = dict[str, np.ndarray]  # a table: columns of equal length by name, one of them `item`
-GPT2_VOCABULARY = range(50_257, 50_305)
 
 
 class Evaluation(L.LightningModule, ABC):
@@ -44,7 +43,7 @@ class Evaluation(L.LightningModule, ABC):
         self.config = weights.config
         self.record = dict(weights.record)
         self.nonzero = sum(int(matrix.count_nonzero()) for matrix in weights.tensors.values())
-        self.tokenizer = self._tokenizer(tokenizer)
+        self.tokenizer = weights.tokenizer(tokenizer)
         self.net = weights.network()
         self.items: Items = {}
         self.results: list[Metric] = []
@@ -91,16 +90,6 @@ class Evaluation(L.LightningModule, ABC):
             rows = [batch for share in shares for batch in share]
         self.items = self.assemble(_table(rows, self.data.number_of_items))
         self.results = self.metrics(self.items)
-
-    def _tokenizer(self, asked: str | None) -> str:
-        known = self.record.get("tokenizer") or ("gpt2" if self.config.vocab_size in GPT2_VOCABULARY else None)
-        if asked and self.record.get("tokenizer") and asked != known:
-            raise ValueError(f"{self.checkpoint} was trained on tokens of {known!r}, not of {asked!r}")
-        if not (asked or known):
-            raise ValueError(
-                f"{self.checkpoint} does not say with which tokenizer its model was trained: give --model.tokenizer"
-            )
-        return asked or str(known)
 
 
 def _table(rows: Sequence[Items], expected: int) -> Items:

@@ -97,11 +97,9 @@ class LanguageModel(L.LightningModule):
         self.config = weights.config if weights else GPTConfig.named(size, **given)
         self.save_hyperparameters(ignore=["checkpoint", "compile", "logits_budget", "size", *shape])
         self.save_hyperparameters(asdict(self.config))
-        self.net = GPT(self.config)
+        self.net = weights.network() if weights else GPT(self.config)
         self.record: dict[str, Any] = {}  # about the weights; travels in every checkpoint
         if weights:
-            tied = {"lm_head.weight": weights.tensors["transformer.wte.weight"]} if self.config.tied_embeddings else {}
-            self.net.load_state_dict(weights.tensors | tied)
             self.record = dict(weights.record)
         self.compile_blocks = compile
         self.logits_budget = logits_budget

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lightning_modules.gpt import GPTConfig
 
-__all__ = ["EXPORTED", "Published", "recognise"]
+__all__ = ["EXPORTED", "GPT2_VOCABULARY", "Published", "recognise"]
 
 RELEASED = "GenerationalPruning.GPT"  # model_type in the authors' config.json
 EXPORTED = "connectome_gpt"  # model_type in the one that `cli.py export` writes

@@ -1,13 +1,13 @@
 """Results as one JSON object a line, so that later tools need no model to read them."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from connectome.atomic_file import atomic_file
 
-__all__ = ["add_records", "read_records"]
+__all__ = ["add_records", "read_records", "variant_of"]
 
 IDENTITY = ("task", "protocol", "metric")
 
@@ -27,6 +27,11 @@ def add_records(path: str | Path, records: Iterable[dict[str, Any]]) -> None:
     with atomic_file(path) as file:
         for record in kept.values():
             file.write(json.dumps(record, sort_keys=True).encode() + b"\n")
+
+
+def variant_of(protocol: str, options: Mapping[str, Any]) -> str:
+    """A protocol and what was chosen beside it, as one name."""
+    return ",".join([protocol, *(f"{name}={value}" for name, value in sorted(options.items()))])
 
 
 def _identity(record: dict[str, Any]) -> tuple[Any, ...]:

@@ -4,23 +4,21 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import save
 
 from connectome.atomic_file import atomic_file
 from datamodules.language_localizer import LanguageLocalizer
-from datamodules.sentence_batches import SentenceBatch
-from lightning_modules.activations import last_token_states
-from lightning_modules.evaluation import Evaluation, Items
+from lightning_modules.evaluation import Items
 from lightning_modules.localized_units import SHARES, contrast, top_units
 from lightning_modules.metric import Metric
+from lightning_modules.sentence_states import SentenceStates
 
 __all__ = ["UnitLocalization"]
 
 SIGNIFICANT = 0.05
 
 
-class UnitLocalization(Evaluation):
+class UnitLocalization(SentenceStates):
     """Welch's t-test of every unit of every block, and the masks of the top 1 % and 10 %.
 
     Writes `<step>.units.safetensors` beside the records: `t` and `p_adjusted` (false discovery rate), float64, and
@@ -38,21 +36,9 @@ class UnitLocalization(Evaluation):
         """The stimuli."""
         return self.trainer.datamodule
 
-    def on_test_start(self) -> None:
-        """Compute activations in full float32 on GPUs too."""
-        super().on_test_start()
-        torch.set_float32_matmul_precision("highest")
-
-    def test_step(self, batch: SentenceBatch, batch_idx: int) -> None:
-        """Activations after every block at the last token."""
-        states = last_token_states(self.net, batch.tokens, batch.last, final_norm=self.data.final_norm)
-        if not torch.isfinite(states).all():
-            raise RuntimeError(f"{self.checkpoint} gives activations that are not finite: its weights are damaged")
-        self.collect({"item": batch.item, "states": states[:, 1:]})
-
     def assemble(self, collected: Items) -> Items:
         """A row a stimulus; activations are kept aside."""
-        self.states = collected["states"]  # (stimuli, blocks, width)
+        self.states = collected["states"][:, 1:]  # (stimuli, blocks, width): the embedding has no units to localize
         return {
             "item": collected["item"],
             "stimulus": np.array(self.data.stimuli.texts),

@@ -19,7 +19,7 @@ from torch import Tensor
 from connectome.atomic_file import atomic_file
 from lightning_modules.gpt import GPT, GPTConfig
 from lightning_modules.hub_model import fetch_model, is_hub_name
-from lightning_modules.published_weights import recognise
+from lightning_modules.published_weights import GPT2_VOCABULARY, recognise
 
 __all__ = ["CheckpointError", "Weights", "read_checkpoint", "read_weights", "write_weights"]
 
@@ -50,6 +50,22 @@ class Weights(NamedTuple):
         tied = {"lm_head.weight": self.tensors["transformer.wte.weight"]} if self.config.tied_embeddings else {}
         net.load_state_dict(self.tensors | tied)
         return net
+
+    def tokenizer(self, asked: str | None = None) -> str:
+        """Name of the tokenizer of the tokens that the model knows: recorded, asked for, or told by its vocabulary.
+
+        Raises:
+            ValueError: if it is not known, or another one than is asked for.
+        """
+        known = self.record.get("tokenizer")
+        if asked and known and asked != known:
+            raise ValueError(f"the model was trained on tokens of {known!r}, not of {asked!r}")
+        if not (asked or known or self.config.vocab_size in GPT2_VOCABULARY):
+            raise ValueError(
+                "the checkpoint does not say with which tokenizer its model was trained: give tokenizer=… to the "
+                "harness; on the command line, give --model.tokenizer"
+            )
+        return asked or known or "gpt2"
 
 
 def write_weights(path: str | Path, net: GPT, record: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ import pytest
 import cli
 from along_training import kept_weights, read_lines
 from evaluation import EVALUATIONS
-from figures.evaluation_table import Evaluated, peaks, peaks_table
+from figures.peaks import peaks, peaks_table
+from figures.results import Measurement
 from figures.runs import find_runs
 from lightning_modules.next_word_loss import NextWordLoss
 
@@ -140,8 +141,8 @@ def test_the_shipped_list_is_one() -> None:
 
 
 def test_the_peak_is_the_highest_point_and_the_last_one_is_told_beside_it() -> None:
-    def row(step: int, value: float, arm: str = "Connectome") -> Evaluated:
-        return Evaluated(step, 0, arm, 0, "natural_stories", "paper", "r", value, None, None)
+    def row(step: int, value: float, arm: str = "Connectome") -> Measurement:
+        return Measurement("124M", arm, 0, 0, step, "natural_stories", "paper", "r", value)
 
     single = row(5, 0.9, "NoConnectome")
     found = peaks([row(0, 0.36), row(300, 0.38), row(2000, 0.34), single])

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from scipy.stats import pearsonr
 from small_model import small_model
 
 import cli
-from comparison import compare, compare_tables, read_items
+from comparison import compare
+from figures.item_differences import compare_tables
+from lightning_modules.item_table import ItemTable, read_items, write_items
 
 Columns = dict[str, Any]
 MEAN = {"acc": {"kind": "mean", "column": "right"}}
@@ -22,9 +22,7 @@ MEAN = {"acc": {"kind": "mean", "column": "right"}}
 def table(path: Path, columns: Columns, statistics: dict[str, Any] = MEAN, **about: Any) -> Path:
     n = len(next(iter(columns.values())))
     said = {"task": "t", "protocol": "paper", "options": {}, "data": {"sha256": {"f": "0"}}, "statistics": statistics}
-    content = pa.table({"item": np.arange(n), **columns})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(content.replace_schema_metadata({b"evaluation": json.dumps(said | about)}), path)
+    write_items(ItemTable(path, said | about, {"item": np.arange(n), **columns}))
     return path
 
 

@@ -9,9 +9,10 @@ from small_model import small_model
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import cli
-from callbacks.evaluation_files import EvaluationFiles, evaluation_folder, metrics_table, variant_of
+from callbacks.evaluation_files import EvaluationFiles, evaluation_folder, metrics_table
 from datamodules.fineweb_validation import FineWebValidation
 from lightning_modules.metric import Metric
+from lightning_modules.records import variant_of
 
 FIELDS = (
     "task protocol metric value stderr ci95 ci_method n baselines per_item_file data tokenizer_sha256 model "
