@@ -22,6 +22,8 @@ from lightning_modules.weights import read_weights
 
 __all__ = ["ConnectomeLM"]
 
+MAX_GENERATED = 256  # tokens, as the harness's own models
+
 
 @register_model("connectome")
 class ConnectomeLM(TemplateLM):
@@ -103,9 +105,32 @@ class ConnectomeLM(TemplateLM):
             totals[number] += nats
         return totals
 
+    @torch.inference_mode()
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """Refused: none of the evaluations that these models are made for generates text."""
-        raise NotImplementedError(
-            "this model scores texts and does not generate any; export it with `python cli.py export` and use the "
-            "harness's model `hf` for tasks that generate"
-        )
+        """The most probable token again and again, until a text of `until` comes, or `max_gen_toks` tokens are there.
+
+        Raises:
+            ValueError: if samples are asked for; export the model, and use the harness's model `hf`.
+        """
+        return [self._greedy(*request.args) for request in requests]
+
+    def _greedy(self, context: str, options: dict[str, Any]) -> str:
+        if options.get("do_sample") or options.get("temperature"):
+            raise ValueError(
+                "only the most probable text is generated here: leave out do_sample and temperature, or export the "
+                "model with `python cli.py export` and use the harness's model `hf`"
+            )
+        until = options.get("until") or []
+        stops = [until] if isinstance(until, str) else until
+        tokens = self.tok_encode(context) or [self.eot_token_id]
+        start, text = len(tokens), ""
+        while len(tokens) - start < options.get("max_gen_toks", MAX_GENERATED):
+            window = torch.tensor([tokens[-self.max_length :]], device=self.net.lm_head.weight.device)
+            logits = self.net.lm_head(self.net.hidden(window)[0, -1])[: self.encoding.n_vocab]  # no rows of padding
+            tokens.append(int(logits.argmax()))
+            if tokens[-1] == self.eot_token_id:
+                break
+            text = self.encoding.decode(tokens[start:])
+            if any(stop in text for stop in stops):
+                break
+        return text[: min([text.find(stop) for stop in stops if stop in text], default=len(text))]

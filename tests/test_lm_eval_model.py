@@ -133,6 +133,23 @@ def test_a_checkpoint_without_a_tokenizer_asks_for_it(tmp_path: Path) -> None:
     assert ConnectomeLM(str(tmp_path / "0.safetensors"), tokenizer="bytes").eot_token_id == 256
 
 
-def test_generating_text_is_refused(ours: Any) -> None:
-    with pytest.raises(NotImplementedError, match=r"cli\.py export"):
-        ours.generate_until([])
+def request(context: str, options: dict[str, Any]) -> Any:
+    from lm_eval.api.instance import Instance
+
+    return Instance("generate_until", {}, (context, options), 0)
+
+
+@pytest.mark.parametrize("until", [["\n\n"], "e", ["zzz", "a"]])
+def test_generated_text_is_that_of_the_exported_model(until: list[str] | str, ours: Any, theirs: Any) -> None:
+    for context in ("The cat", "One two three"):
+        options = {"until": until, "max_gen_toks": 12}
+        asked = [request(context, options)]
+        (found,) = ours.generate_until(asked, disable_tqdm=True)
+        (expected,) = theirs.generate_until(asked, disable_tqdm=True)
+        assert found == expected
+
+
+def test_samples_are_refused(ours: Any) -> None:
+    asked = [request("The cat", {"do_sample": True})]
+    with pytest.raises(ValueError, match=r"cli\.py export"):
+        ours.generate_until(asked)

@@ -1,13 +1,12 @@
-"""HellaSwag and MMLU through the command line, on hand-made questions and on the real ones."""
+"""HellaSwag and MMLU through the command line, on hand-made questions."""
 
 import json
 import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,16 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import tiktoken
 import torch
+from evaluated import evaluated, value
 from small_model import small_model
 
 import cli
-from datamodules.hellaswag import HellaSwag
-from datamodules.mmlu import MMLU
-from datamodules.multiple_choice import MultipleChoiceData, encode_jointly, encode_separately, stratified_subset
+from datamodules.multiple_choice import encode_jointly, encode_separately, stratified_subset
 from datamodules.scoring_batches import Request, ScoringBatch
 from datamodules.tokenizer import get_tokenizer
 from lightning_modules import multiple_choice
-from lightning_modules.multiple_choice import MultipleChoice, cheap_answers
+from lightning_modules.multiple_choice import cheap_answers
 from lightning_modules.scorer import Scores, score, score_all
 
 Run = Callable[..., list[dict[str, Any]]]
@@ -63,12 +61,7 @@ def run(tmp_path: Path, folder: Path) -> Run:
     """Evaluates a model, and returns the records."""
 
     def evaluate(checkpoint: Path, *options: str, task: str = "hellaswag", data: Path = folder) -> list[dict[str, Any]]:
-        out = tmp_path / f"out{len(list(tmp_path.glob('out*')))}"
-        words = ["--data.folder", str(data), "--files.out", str(out), "--trainer.accelerator", "cpu", *options]
-        assert cli.main(["test", task, "--model.checkpoint", str(checkpoint), *words]) == 0
-        (file,) = out.glob("evaluations/*/*/*.jsonl")
-        records = [json.loads(line) for line in file.read_text().splitlines()]
-        return [record | {"items": out / record["per_item_file"]} for record in records]
+        return evaluated(tmp_path, checkpoint, *options, task=task, data=data)
 
     return evaluate
 
@@ -77,10 +70,6 @@ def run(tmp_path: Path, folder: Path) -> Run:
 def checkpoint(tmp_path: Path) -> Path:
     small_model(tmp_path / "m.safetensors")
     return tmp_path / "m.safetensors"
-
-
-def value(records: Sequence[dict[str, Any]], metric: str) -> float:
-    return next(record["value"] for record in records if record["metric"] == metric)
 
 
 def test_accuracies_follow_from_the_log_probabilities_of_each_answer(checkpoint: Path, run: Run, folder: Path) -> None:
@@ -236,104 +225,3 @@ def test_two_ranks_find_what_one_finds(tmp_path: Path, checkpoint: Path, run: Ru
     together = [json.loads(line) for line in file.read_text().splitlines()]
     assert {record["world_size"] for record in together} == {2}
     assert [record["value"] for record in together] == [record["value"] for record in alone]
-
-
-# On the real files
-
-
-@pytest.fixture(scope="module")
-def real() -> Callable[..., MultipleChoiceData]:
-    if "CONNECTOMES_SHARED" not in os.environ:
-        pytest.skip("CONNECTOMES_SHARED is not set")
-    data = Path(os.environ["CONNECTOMES_SHARED"]) / "data"
-    os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(data / "tiktoken"))
-
-    def read(task: str, **options: Any) -> MultipleChoiceData:
-        kind = HellaSwag if task == "hellaswag" else MMLU
-        found = kind(folder=str(data / task), **options)
-        found.setup("test")
-        return found
-
-    return read
-
-
-UNIFORM = {"hellaswag": (10_042, 0.253436, 0.254232, 0.2504), "mmlu": (14_042, 0.220766, 0.227508, 0.229454)}
-
-
-@pytest.mark.shared
-@pytest.mark.parametrize("task", UNIFORM)
-def test_the_anchors_of_a_model_that_finds_all_tokens_equally_likely(
-    task: str, real: Callable[..., MultipleChoiceData]
-) -> None:
-    data = real(task)
-    n, by_sum, split, by_token = UNIFORM[task]
-    nats = np.float64(np.float32(-np.log(50_304))) * data.lengths["tokens"]
-    module: Any = SimpleNamespace(
-        data=data,
-        remarks=[],
-        _accuracy=MultipleChoice._accuracy,
-        _part=MultipleChoice._part,
-        _macro=MultipleChoice._macro,
-    )
-    for name in ("_accuracy", "_part", "_macro"):
-        setattr(module, name, getattr(MultipleChoice, name).__get__(module))
-    items = MultipleChoice.assemble(module, {"log_probability": nats.ravel()})
-    found = {metric.name: metric for metric in MultipleChoice.metrics(module, items)}
-    assert (found["acc_sum"].n, len(data.questions)) == (n, n)
-    assert found["acc_sum"].value == pytest.approx(by_sum, abs=5e-7)
-    assert found["acc_sum"].details["value_ties_split"] == pytest.approx(split, abs=5e-7)
-    assert found["acc_token"].value == pytest.approx(by_token, abs=5e-5 if task == "hellaswag" else 5e-7)
-    assert found["acc_token"].details["ties"] == n
-    assert found["acc_sum"].baselines["shortest in tokens"] == found["acc_sum"].value
-    assert not data.cut
-
-
-@pytest.mark.shared
-def test_shares_of_the_right_answers(real: Callable[..., MultipleChoiceData]) -> None:
-    counts = np.bincount([question.gold for question in real("hellaswag").questions])
-    assert counts.tolist() == [2515, 2485, 2584, 2458]
-    mmlu = real("mmlu")
-    shares = np.bincount([question.gold for question in mmlu.questions]) / len(mmlu.questions)
-    assert shares == pytest.approx([0.2295, 0.2465, 0.2551, 0.2689], abs=5e-5)
-    cheap = cheap_answers(np.array([question.gold for question in mmlu.questions]), mmlu.option_lengths)
-    measured = {"longest in tokens": 0.2827, "longest in characters": 0.2789, "shortest in characters": 0.2188}
-    assert {name: cheap[name].mean() for name in measured} == pytest.approx(measured, abs=5e-5)
-
-
-@pytest.mark.shared
-def test_both_ways_to_tokens_agree_on_hellaswag(real: Callable[..., MultipleChoiceData]) -> None:
-    encoding = get_tokenizer("gpt2")
-    for question in real("hellaswag").questions[::5]:
-        for answer in question.answers:
-            assert encode_jointly(encoding, question.context, answer) == encode_separately(
-                encoding, question.context, answer
-            )
-
-
-@pytest.mark.shared
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("task", UNIFORM)
-def test_the_anchors_through_the_command_line(
-    task: str, real: Callable[..., MultipleChoiceData], tmp_path: Path, run: Run
-) -> None:
-    small_model(tmp_path / "u.safetensors", uniform=True, vocab_size=50_304, width=2, block_size=1024)
-    records = run(tmp_path / "u.safetensors", task=task, data=Path(os.environ["CONNECTOMES_SHARED"]) / "data" / task)
-    n, by_sum, split, by_token = UNIFORM[task]
-    assert value(records, "acc_sum") == pytest.approx(by_sum, abs=5e-7)
-    assert records[0]["value_ties_split"] == pytest.approx(split, abs=5e-7)
-    assert value(records, "acc_token") == pytest.approx(by_token, abs=5e-5 if task == "hellaswag" else 5e-7)
-    assert records[0]["n"] == n
-
-
-@pytest.mark.shared
-def test_letters_of_all_questions_are_scored_in_one_pass_each(
-    real: Callable[..., MultipleChoiceData], tmp_path: Path, run: Run
-) -> None:
-    small_model(tmp_path / "u.safetensors", uniform=True, vocab_size=50_304, width=2, block_size=1024)
-    options = ("--data.protocol", "harness", "--data.limit", "1000")
-    folder = Path(os.environ["CONNECTOMES_SHARED"]) / "data" / "mmlu"
-    records = run(tmp_path / "u.safetensors", *options, task="mmlu", data=folder)
-    assert records[0]["value"] == records[0]["baselines"]["always A"]
-    data = real("mmlu", protocol="harness", limit=100)
-    assert sum(len(batch.positions) for batch in data._batches(0, 1)) == 100
