@@ -13,6 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from callbacks.run_folder import RunFolder
 from connectome.atomic_file import atomic_file
 from datamodules.evaluation_data import EvaluationData
 from datamodules.tokenizer import FINGERPRINTS
@@ -68,10 +69,9 @@ class EvaluationFiles(L.Callback):
 
 def evaluation_folder(checkpoint: str) -> Path:
     """The run folder to which a checkpoint belongs; `evaluations/<its path, with -- for />` if it is in none."""
+    if run := RunFolder.of(checkpoint):
+        return run.root
     path = Path(checkpoint)
-    for folder in (path.parent, path.parent.parent):
-        if path.is_file() and (folder / "config.yaml").is_file():
-            return folder
     name = path.with_suffix("") if path.is_file() else path
     return Path("evaluations") / name.as_posix().strip("/").replace("/", "--")
 

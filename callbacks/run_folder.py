@@ -26,6 +26,13 @@ class RunFolder:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
 
+    @classmethod
+    def of(cls, checkpoint: str) -> "RunFolder | None":
+        """The folder of the run that wrote a file, by its config.yaml; None for weights from elsewhere."""
+        path = Path(checkpoint)
+        folders = (path.parent, path.parent.parent) if path.is_file() else ()
+        return next((cls(folder) for folder in folders if (folder / "config.yaml").is_file()), None)
+
     @property
     def records(self) -> Path:
         """Results, one JSON object a line."""

@@ -5,10 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from callbacks.run_folder import RunFolder
 from connectome import load_connectome, save_connectome
 from connectome.atomic_file import atomic_file
 from exchange.model_card import model_card
-from exchange.run_facts import connectome_of, facts_of, run_of
+from exchange.run_facts import connectome_of, facts_of
 from exchange.tokenizer_files import SIZES, tokenizer_files
 from lightning_modules.hub_model import fetch_model, is_hub_name
 from lightning_modules.published_weights import EXPORTED
@@ -42,7 +43,7 @@ def export(
     """
     folder = Path(out)
     _refuse_foreign(folder)
-    weights, run = read_weights(checkpoint), run_of(checkpoint)
+    weights, run = read_weights(checkpoint), RunFolder.of(checkpoint)
     facts = {"run": facts_of(run, int(weights.record.get("step") or 0))} if run else {}
     record = json.loads(json.dumps(weights.record | facts, sort_keys=True))  # in the order in which it comes back
     weights = weights._replace(record=record)

@@ -11,17 +11,10 @@ from datamodules.manifest import Manifest
 from lightning_modules.records import read_records
 from lightning_modules.weights import Weights
 
-__all__ = ["connectome_of", "facts_of", "run_of"]
+__all__ = ["connectome_of", "facts_of"]
 
 SETTINGS = ("learning_rate", "warmup_steps", "decay_steps", "steps_per_generation", "weight_decay")
 DENSE = 0.99  # above this share of non-zero weights, a model was not pruned
-
-
-def run_of(checkpoint: str) -> RunFolder | None:
-    """The folder of the run that wrote a file, by its config.yaml; None for weights from elsewhere."""
-    path = Path(checkpoint)
-    folders = (path.parent, path.parent.parent) if path.is_file() else ()
-    return next((RunFolder(folder) for folder in folders if (folder / "config.yaml").is_file()), None)
 
 
 def facts_of(run: RunFolder, step: int) -> dict[str, Any]:
