@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from lightning_modules.item_table import ItemTable
+from lightning_modules.product_sums import partial_r
 from lightning_modules.records import variant_of
 
 __all__ = ["RESAMPLES", "Difference", "compare_tables"]
 
 RESAMPLES = 10_000
 AT_A_TIME = 250  # resamples whose sums exist at once
-TINY = 1e-9  # share of a variance below which nothing is left but rounding
 
 
 @dataclass(frozen=True)
@@ -186,16 +186,9 @@ def _mean(sums: np.ndarray) -> np.ndarray:
 
 
 def _pearson(sums: np.ndarray) -> np.ndarray:
-    """Correlation of the first two columns given the others and a constant; NaN where nothing is left of one."""
+    """Correlation of the first two columns given the others and a constant, which here comes first."""
     order = [1, 2, 0, *range(3, sums.shape[-1])]
-    ordered = sums[..., order, :][..., order]
-    across = ordered[..., :2, 2:]
-    inverse = np.linalg.pinv(ordered[..., 2:, 2:], rcond=TINY, hermitian=True)
-    rest = ordered[..., :2, :2] - across @ inverse @ np.swapaxes(across, -1, -2)
-    left, total = (np.diagonal(matrix, axis1=-2, axis2=-1) for matrix in (rest, ordered[..., :2, :2]))
-    known = (left > TINY * total).all(axis=-1)
-    scale = np.sqrt(np.where(known, left.clip(0).prod(axis=-1), 1))
-    return np.where(known, rest[..., 0, 1] / scale, np.nan)
+    return partial_r(sums[..., order, :][..., order])
 
 
 def _pearson_in_fold(sums: np.ndarray) -> np.ndarray:

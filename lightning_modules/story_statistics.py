@@ -4,18 +4,19 @@ Words of a story are not independent of each other: resampling words would make 
 statistics here follow from sums of products within stories, which are computed once and added up for each resample.
 """
 
-from collections.abc import Callable, Sequence
-from math import nan, sqrt
+from collections.abc import Callable
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from scipy.stats import bootstrap
 from sklearn.model_selection import GroupKFold
 
+from lightning_modules.product_sums import TINY, partial_r, residual
+
 __all__ = ["Estimate", "correlation", "explained_variance_gain", "held_out_gain", "mean", "partial_correlation"]
 
 RESAMPLES = 10_000
-TINY = 1e-9  # share of a variance below which nothing is left but rounding
 
 
 class Estimate(NamedTuple):
@@ -56,15 +57,7 @@ def partial_correlation(x: np.ndarray, y: np.ndarray, given: np.ndarray, story: 
     """
     columns = np.column_stack([_standard(x), _standard(y), np.ones(len(x)), *map(_standard, given.T)])
 
-    def statistic(products: np.ndarray) -> np.ndarray:
-        total, rest = _residual(products, 2, [2]), _residual(products, 2, range(2, columns.shape[1]))
-        variances, left = (np.diagonal(matrix, axis1=-2, axis2=-1) for matrix in (total, rest))
-        scale = np.sqrt(left.clip(0).prod(axis=-1))
-        known = (left > TINY * variances).all(axis=-1)
-        r = np.divide(rest[..., 0, 1], scale, out=np.zeros_like(scale), where=known)
-        return np.where((variances > TINY).all(axis=-1), r, nan)
-
-    return _estimate(columns, story, statistic)
+    return _estimate(columns, story, partial_r)
 
 
 def explained_variance_gain(base: np.ndarray, added: np.ndarray, y: np.ndarray, story: np.ndarray) -> Estimate:
@@ -81,7 +74,7 @@ def explained_variance_gain(base: np.ndarray, added: np.ndarray, y: np.ndarray, 
 
     def statistic(products: np.ndarray) -> np.ndarray:
         variance, without, full = (
-            _residual(products, 1, given)[..., 0, 0] for given in ([1], smaller, range(1, columns.shape[1]))
+            residual(products, 1, given)[..., 0, 0] for given in ([1], smaller, range(1, columns.shape[1]))
         )
         return (without - full) / variance
 
@@ -138,14 +131,6 @@ def _log_likelihood(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.n
     weights = np.linalg.lstsq(design, y, rcond=sqrt(TINY))[0]  # predictors that differ by rounding count once
     variance = np.mean((y - design @ weights) ** 2)
     return -0.5 * (np.log(2 * np.pi * variance) + (new_y - new_design @ weights) ** 2 / variance)
-
-
-def _residual(products: np.ndarray, first: int, given: Sequence[int] | range) -> np.ndarray:
-    """Products of the first columns after regression on the given ones: A - B C^+ B', shape `(..., first, first)`."""
-    given = list(given)
-    across = products[..., :first, given]
-    inverse = np.linalg.pinv(products[..., given, :][..., given], rcond=TINY, hermitian=True)
-    return products[..., :first, :first] - across @ inverse @ np.swapaxes(across, -1, -2)
 
 
 def _standard(values: np.ndarray) -> np.ndarray:
