@@ -15,6 +15,7 @@ from lightning_modules.item_table import read_items
 __all__ = ["Comparison", "comparisons", "paired"]
 
 NOT_COMPARED = ("density",)
+RESAMPLES = 1_000  # of the items of one seed: `compare` draws more, which takes half a minute for two arms
 UNITS = {"story": "items in stories"}  # by what `compare_tables` draws again
 
 
@@ -84,7 +85,7 @@ def _differences(one: Path, other: Path) -> dict[str, Difference] | None:
     if not (one.is_file() and other.is_file()):
         return {}
     try:
-        return {entry.metric: entry for entry in compare_tables(read_items(one), read_items(other))}
+        return {entry.metric: entry for entry in compare_tables(read_items(one), read_items(other), RESAMPLES)}
     except ValueError:
         return None
 

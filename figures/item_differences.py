@@ -51,8 +51,13 @@ class Difference:
     p_mcnemar: float | None = None
 
 
-def compare_tables(a: ItemTable, b: ItemTable) -> list[Difference]:
+def compare_tables(a: ItemTable, b: ItemTable, resamples: int = RESAMPLES) -> list[Difference]:
     """Paired differences of all metrics that both tables explain.
+
+    Args:
+        a: of one model.
+        b: of another.
+        resamples: of the items, from which the intervals are: a multiple of 250.
 
     Raises:
         ValueError: if they are not of the same items, protocol and data.
@@ -60,7 +65,7 @@ def compare_tables(a: ItemTable, b: ItemTable) -> list[Difference]:
     _check(a, b)
     statistics = a.about["statistics"]
     return [
-        _difference(name, statistics[name], a, b)
+        _difference(name, statistics[name], a, b, resamples)
         for name in statistics
         if b.about["statistics"].get(name) == statistics[name]
     ]
@@ -87,7 +92,7 @@ def _identity(data: Mapping[str, Any]) -> Any:
     return data.get("sha256") or (data.get("name"), data.get("revision"))
 
 
-def _difference(name: str, statistic: Mapping[str, Any], a: ItemTable, b: ItemTable) -> Difference:
+def _difference(name: str, statistic: Mapping[str, Any], a: ItemTable, b: ItemTable, resamples: int) -> Difference:
     kind = statistic["kind"]
     if kind not in _KINDS:
         raise ValueError(f"{a.path}: it is not known how to compare a figure of kind {kind!r}: {', '.join(_KINDS)}")
@@ -112,7 +117,7 @@ def _difference(name: str, statistic: Mapping[str, Any], a: ItemTable, b: ItemTa
     whole = [[c[place].T @ c[place] for c in columns] for place in places]
     values = [float(np.mean([figure(part[model]) for part in whole])) for model in (0, 1)]
     cluster = tables[0][statistic["cluster"]][kept] if "cluster" in statistic else None
-    drawn = _resample(columns, places, cluster, mean_over)
+    drawn = _resample(columns, places, cluster, mean_over, resamples)
     finite = np.isfinite(drawn)
     interval = tuple(map(float, np.percentile(drawn[finite], [2.5, 97.5]))) if finite.sum() > 1 else None
     steps = int(a.path.stem) if a.path.stem.isdigit() else 0, int(b.path.stem) if b.path.stem.isdigit() else 0
@@ -136,6 +141,7 @@ def _resample(
     places: Sequence[np.ndarray],
     cluster: np.ndarray | None,
     figure: Callable[[Sequence[tuple[np.ndarray, np.ndarray]]], np.ndarray],
+    resamples: int,
 ) -> np.ndarray:
     """The figure on resamples of the units, the same for both models; with a fixed seed.
 
@@ -150,7 +156,7 @@ def _resample(
             parts = [np.stack([part[member == unit].sum(axis=0) for unit in range(member.max() + 1)]) for part in parts]
         products.append(parts)
     drawn = []
-    for _ in range(RESAMPLES // AT_A_TIME):
+    for _ in range(resamples // AT_A_TIME):
         sums = []
         for first, second in products:
             units, width, _ = first.shape
