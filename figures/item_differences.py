@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lightning_modules.fold_correlation import CONSTANT
 from lightning_modules.item_table import ItemTable
 from lightning_modules.product_sums import partial_r
 from lightning_modules.records import variant_of
@@ -107,6 +108,8 @@ def _difference(name: str, statistic: Mapping[str, Any], a: ItemTable, b: ItemTa
     strata = next((tables[0][statistic[key]][kept] for key in ("group", "fold") if key in statistic), None)
     places = [np.arange(kept.sum())] if strata is None else [np.flatnonzero(strata == s) for s in np.unique(strata)]
     columns = [np.column_stack([table[column][kept].astype(float) for column in names]) for table in tables]
+    if "fold" in statistic:
+        columns = [_flattened(c, places) for c in columns]
     # Sums of products of all columns and 1, item by item: every figure here follows from them, and they add up.
     columns = [np.column_stack([np.ones(len(c)), c if "mean" in kind else _standard(c)]) for c in columns]
     figure = _KINDS[kind]
@@ -166,6 +169,15 @@ def _resample(
             sums.append((both[0], both[1]))
         drawn.append(figure(sums))
     return np.concatenate(drawn)
+
+
+def _flattened(columns: np.ndarray, folds: Sequence[np.ndarray]) -> np.ndarray:
+    """What varies so little within a fold that the evaluation counts it as constant is made so."""
+    flat = columns.copy()
+    for fold in folds:
+        constant = columns[fold].std(axis=0) < CONSTANT
+        flat[np.ix_(fold, np.flatnonzero(constant))] = columns[fold][:, constant].mean(axis=0)
+    return flat
 
 
 def _standard(columns: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-__all__ = ["fold_correlation", "resampled_fold_correlation"]
+__all__ = ["CONSTANT", "fold_correlation", "resampled_fold_correlation"]
 
 CONSTANT = 1e-7  # standard deviation of predictions below which r counts as 0, as in the authors' code
 RESAMPLES = 10_000

@@ -13,6 +13,7 @@ from small_model import small_model
 import cli
 from comparison import compare
 from figures.item_differences import compare_tables
+from lightning_modules.fold_correlation import fold_correlation
 from lightning_modules.item_table import ItemTable, read_items, write_items
 
 Columns = dict[str, Any]
@@ -176,3 +177,17 @@ def test_the_command_compares_two_models(tmp_path: Path, shards: Path, capsys: p
     run: Callable[[list[str]], int] = cli.main
     assert run(["compare", str(tmp_path / "a"), str(tmp_path / "nowhere")]) == 1
     assert "no " in capsys.readouterr().err
+
+
+def test_a_fold_that_hardly_varies_counts_as_the_evaluation_counts_it(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    fold, response = np.arange(100) % 5, rng.normal(size=100)
+    prediction = response + rng.normal(size=100)
+    prediction[fold == 2] = 0.3 + 1e-9 * response[fold == 2]  # perfectly right, and too small to count
+    expected = fold_correlation(prediction[:, None], response[:, None], fold)[0]
+    columns = {"p": prediction, "response": response, "fold": fold}
+    statistic = {"r": {"kind": "pearson_by_fold", "x": "p", "y": "response", "fold": "fold"}}
+    paths = [table(tmp_path / f"{name}.parquet", columns, statistic) for name in "ab"]
+    (found,) = compare(*map(str, paths))
+    assert found.a == pytest.approx(expected)
+    assert found.difference == 0
