@@ -1,9 +1,13 @@
-"""The inner loop: a new model starts from a connectome, from a random one, or from none (section 2.1.4)."""
+"""The inner loop: a new model starts from a connectome, from a random one, or from none (section 2.1.4).
+
+Three further arms take a connectome apart, to ask what it is that helps: the signs, the values, or the mask.
+"""
 
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import lightning as L
+import torch
 
 from callbacks.run_folder import RunFolder
 from callbacks.sparse_training import SparseTraining
@@ -12,7 +16,7 @@ from datamodules.manifest import part_of
 
 __all__ = ["Arm", "InheritConnectome"]
 
-Arm = Literal["Connectome", "RandomConnectome", "NoConnectome"]
+Arm = Literal["Connectome", "RandomConnectome", "NoConnectome", "ShuffledSigns", "PositionsOnly", "InitialisationOnly"]
 
 
 class InheritConnectome(SparseTraining):
@@ -21,6 +25,10 @@ class InheritConnectome(SparseTraining):
     Args:
         arm: `Connectome` starts from the file; `RandomConnectome` from as many weights per matrix at random positions
             with random signs; `NoConnectome` from the model's ordinary dense initialisation: the callback does nothing.
+            Not in the paper: `ShuffledSigns` keeps the connectome's positions and deals its signs out anew within each
+            matrix; `PositionsOnly` keeps the positions alone, with the values that the model has there, which are
+            ordinary initialisation or, with --model.checkpoint, trained; `InitialisationOnly` starts like `Connectome`
+            and then trains every weight, without a mask.
         connectome: a `.connectome` file, as the outer loop leaves; unused by `NoConnectome`.
         steps_per_generation: optimizer steps of the whole inner run.
         seed: of the run, and of the random connectome.
@@ -64,7 +72,11 @@ class InheritConnectome(SparseTraining):
                 f"{self.file} evolved on tokens of {connectome.provenance.tokenizer!r}, the shards hold tokens of "
                 f"{part.tokenizer!r}: its embedding would mean nothing"
             )
-        self.connectome = connectome.random_like(self.seed) if self.arm == "RandomConnectome" else connectome
+        if self.arm == "RandomConnectome":
+            connectome = connectome.random_like(self.seed)
+        elif self.arm == "ShuffledSigns":
+            connectome = connectome.shuffled_signs(self.seed)
+        self.connectome = connectome
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Wire the model, unless a checkpoint brings its masks along."""
@@ -77,6 +89,18 @@ class InheritConnectome(SparseTraining):
             self.inherit(self.connectome)
             pl_module.record |= self.about()
         self.connectome = None
+
+    @torch.no_grad()
+    def inherit(self, connectome: Connectome) -> None:
+        """Set the weights and the masks, or what the arm leaves of them."""
+        if self.arm != "PositionsOnly":
+            super().inherit(connectome)
+        else:
+            self.set_masks(connectome.masks())
+            for weight, mask in zip(self.weights, self.masks, strict=True):
+                weight.mul_(mask)
+        if self.arm == "InitialisationOnly":
+            self.masks, self.density = [], 1.0
 
     def state_dict(self) -> dict[str, Any]:
         """The arm, and the masks in training."""

@@ -133,6 +133,23 @@ class Connectome:
         provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
         return Connectome(ordered, self.architecture, provenance)
 
+    def shuffled_signs(self, seed: int) -> "Connectome":
+        """The same weights exist; the signs of each matrix are dealt out anew among them, as many of each as before.
+
+        Each matrix has its own generator, as in `random_like`.
+        """
+        matrices = {}
+        for index, (name, matrix) in enumerate(sorted(self.matrices.items())):
+            generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+            signs = matrix[matrix != 0]
+            dealt = signs[torch.randperm(len(signs), generator=generator)]
+            matrices[name] = torch.zeros_like(matrix).masked_scatter_(matrix != 0, dealt)
+        ordered = {name: matrices[name] for name in self.matrices}
+        origin = self.provenance
+        note = f"signs shuffled within each matrix of generation {origin.generation} of seed {origin.seed}"
+        provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
+        return Connectome(ordered, self.architecture, provenance)
+
     @property
     def n_weights(self) -> int:
         """Number of weights that could exist."""

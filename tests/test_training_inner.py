@@ -57,6 +57,42 @@ def test_the_dense_arm_is_left_alone_and_needs_no_file(inner: Run, tmp_path: Pat
         assert 0.01 < start[name].std() < 0.03 or "c_proj" in name
 
 
+def test_shuffled_signs_are_on_the_same_mask(inner: Run, parent: Path, tmp_path: Path) -> None:
+    arm = ["--wiring.arm", "ShuffledSigns", "--wiring.connectome", str(parent), "--keep.snapshot_at", "[0]"]
+    assert inner(tmp_path, *arm) == 0
+    start, end = start_and_end(tmp_path)
+    for name, matrix in load_connectome(parent).matrices.items():
+        assert torch.equal(start[name] != 0, matrix != 0)
+        assert start[name].sum().item() == pytest.approx(0.02 * float(matrix.sum()), abs=1e-4)  # as many of each sign
+        assert (start[name].sign() != matrix).any()
+        assert (end[name][matrix == 0] == 0).all()
+
+
+def test_positions_alone_keep_the_values_of_the_model(inner: Run, parent: Path, tmp_path: Path) -> None:
+    """Those of a checkpoint, if there is one; else ordinary initialisation."""
+    arm = ["--wiring.arm", "PositionsOnly", "--wiring.connectome", str(parent), "--keep.snapshot_at", "[0]"]
+    trained = RunFolder(parent.parents[1]).kept(2)
+    for folder, options in ((tmp_path / "fresh", []), (tmp_path / "trained", ["--model.checkpoint", str(trained)])):
+        assert inner(folder, *arm, *options) == 0
+        start, end = start_and_end(folder)
+        for name, matrix in load_connectome(parent).matrices.items():
+            assert torch.equal(start[name] != 0, matrix != 0)
+            assert len(start[name].abs().unique()) > 2
+            assert (end[name][matrix == 0] == 0).all()
+    for name, weight in load_file(trained).items():
+        assert torch.equal(start[name], weight * (start[name] != 0))
+
+
+def test_initialisation_alone_trains_every_weight(inner: Run, parent: Path, tmp_path: Path) -> None:
+    arm = ["--wiring.arm", "InitialisationOnly", "--wiring.connectome", str(parent), "--keep.snapshot_at", "[0]"]
+    assert inner(tmp_path, *arm) == 0
+    start, end = start_and_end(tmp_path)
+    for name, matrix in load_connectome(parent).matrices.items():
+        assert torch.equal(start[name], matrix * torch.tensor(0.02))
+        assert (end[name][matrix == 0] != 0).any()
+    assert '"density": 1.0' in (tmp_path / "records.jsonl").read_text()
+
+
 def test_another_seed_draws_another_random_connectome(inner: Run, parent: Path, tmp_path: Path) -> None:
     for seed in (1, 2):
         options = ["--wiring.arm", "RandomConnectome", "--wiring.connectome", str(parent), "--keep.snapshot_at", "[0]"]

@@ -190,6 +190,19 @@ def test_a_draw_depends_on_names_not_on_their_order(large: Connectome) -> None:
     assert all(torch.equal(m, o) for m, o in pairs(turned.random_like(5).matrices, large.random_like(5).matrices))
 
 
+def test_shuffled_signs_lie_on_the_same_weights_and_agree_by_chance(large: Connectome) -> None:
+    """A random connectome has as many of each sign, but for some 50, so chance makes half of 5,000 agree."""
+    evolved = large.random_like(0)
+    dealt = evolved.shuffled_signs(3)
+    for mine, theirs in pairs(evolved.matrices, dealt.matrices):
+        assert torch.equal(mine != 0, theirs != 0)
+        assert mine.sum() == theirs.sum()
+    assert abs(evolved.overlap(dealt).sign_agreement - 0.5) < 0.04
+    assert "signs shuffled" in dealt.provenance.note
+    assert all(torch.equal(m, o) for m, o in pairs(dealt.matrices, evolved.shuffled_signs(3).matrices))
+    assert any(not torch.equal(m, o) for m, o in pairs(dealt.matrices, evolved.shuffled_signs(4).matrices))
+
+
 def test_a_draw_is_pinned_for_every_machine() -> None:
     """A change of these numbers makes random controls of earlier runs impossible to draw again."""
     quarter = Connectome({"a": matrix([1, 1, 0, 0], [0, 0, 0, 0])})
