@@ -7,15 +7,22 @@ Letters in shapes: B sequences, T tokens, C width, H heads, D width of a head, V
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["GPT", "GPTConfig", "Size", "next_token_loss"]
+__all__ = ["SIZES", "GPT", "GPTConfig", "Size", "next_token_loss"]
 
-Size = Literal["124M", "417M"]
+Size = Literal["30M", "124M", "354M", "417M", "772M"]
+SIZES: dict[Size, dict[str, int]] = {
+    "30M": {"n_layer": 6, "n_head": 6, "n_embd": 384},
+    "124M": {},
+    "354M": {"n_layer": 24, "n_head": 16, "n_embd": 1024},  # GPT-2 medium's shape
+    "417M": {"n_head": 24, "n_embd": 1536},
+    "772M": {"n_layer": 36, "n_head": 20, "n_embd": 1280},  # GPT-2 large's
+}  # named after their weights; 124M and 417M are the paper's
 ROTARY_BASE = 10_000.0
 NORM_EPS = 1e-6
 INIT_STD = 0.02
@@ -56,11 +63,10 @@ class GPTConfig:
 
     @classmethod
     def named(cls, size: Size, **changes: Any) -> "GPTConfig":
-        """A shape of the paper by its name, with single numbers changed."""
-        if size not in get_args(Size):
-            raise ValueError(f"unknown size {size!r}; known: {', '.join(get_args(Size))}; or give the numbers")
-        wide = {"n_head": 24, "n_embd": 1536} if size == "417M" else {}
-        return cls(**(wide | changes))
+        """A shape by its name, with single numbers changed."""
+        if size not in SIZES:
+            raise ValueError(f"unknown size {size!r}; known: {', '.join(SIZES)}; or give the numbers")
+        return cls(**(SIZES[size] | changes))
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> "GPTConfig":

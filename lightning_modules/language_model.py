@@ -33,7 +33,7 @@ class LanguageModel(L.LightningModule):
     `validation/perplexity` over the first tokens of the validation part, and `validation/loss_full` over all of it.
 
     Args:
-        size: shape of the network by its name in the paper.
+        size: shape of the network, named after its weights; the paper has 124M and 417M.
         n_layer: blocks, in place of the size's.
         n_head: attention heads per block, in place of the size's.
         n_embd: width, in place of the size's.

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.gpt import GPT, GPTConfig, next_token_loss, rms_norm, rotary_tables, rotate
+from lightning_modules.gpt import SIZES, GPT, GPTConfig, Size, next_token_loss, rms_norm, rotary_tables, rotate
 
 Array = NDArray[np.float64]
 
@@ -40,11 +40,25 @@ def tokens() -> Tensor:
 # size, names, initialisation
 
 
-@pytest.mark.parametrize(("size", "parameters"), [("124M", 123_568_128), ("417M", 417_005_568)])
-def test_the_paper_s_models_have_exactly_the_paper_s_size(size: Any, parameters: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "parameters"),
+    [
+        ("30M", 29_933_568),
+        ("124M", 123_568_128),  # exactly the paper's
+        ("354M", 353_501_184),
+        ("417M", 417_005_568),  # exactly the paper's
+        ("772M", 772_177_920),
+    ],
+)
+def test_a_named_size_has_the_weights_that_it_is_named_after(size: Any, parameters: int) -> None:
     with torch.device("meta"):
         net = GPT(GPTConfig.named(size))
     assert sum(weight.numel() for weight in net.parameters()) == parameters
+    assert size == f"{round(parameters / 1e6)}M"
+
+
+def test_every_size_of_the_table_can_be_asked_for() -> None:
+    assert tuple(SIZES) == get_args(Size)
 
 
 def test_the_default_is_the_124m_model() -> None:
@@ -279,7 +293,7 @@ def test_single_numbers_of_a_named_size_can_be_changed() -> None:
 
 
 def test_an_unknown_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="unknown size '1B'; known: 124M, 417M"):
+    with pytest.raises(ValueError, match="unknown size '1B'; known: 30M, 124M, 354M, 417M, 772M"):
         GPTConfig.named("1B")  # type: ignore[arg-type]
 
 
