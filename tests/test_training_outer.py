@@ -104,13 +104,15 @@ def two_ranks(folder: Path, *options: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("chunked", [[], ["--model.logits_budget", "0"]], ids=["plain", "chunked"])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 def test_two_ranks_equal_one_rank_with_twice_the_accumulation(
-    outer: Run, toy: list[str], tmp_path: Path, precision: str
+    outer: Run, toy: list[str], tmp_path: Path, precision: str, chunked: list[str]
 ) -> None:
+    """Also where the two ranks form their loss chunk by chunk, and the one does not."""
     options = ["--data.micro_batch_size", "3", "--trainer.precision", precision]
     outer(tmp_path / "one", *options)
-    two_ranks(tmp_path / "two", *toy, *options, *probe(tmp_path / "steps"))
+    two_ranks(tmp_path / "two", *toy, *options, *chunked, *probe(tmp_path / "steps"))
     assert (tmp_path / "steps").read_text() == "12 12"
     for generation in range(3):
         one = load_connectome(RunFolder(tmp_path / "one").connectome(generation))
