@@ -1,0 +1,39 @@
+#!/bin/sh
+# Everything of one seed, one command after the other: sh replication/run.sh SEED [main | ablations]
+# Started again it goes on where it stood. Several seeds may run beside each other. One core, about an hour and a half.
+set -eu
+seed=$1
+part=${2:-all}
+python=${PYTHON:-.venv/bin/python}
+export OMP_NUM_THREADS=1 # the sums of two threads round otherwise: the same bits need the same number
+
+fit() {
+    "$python" cli.py fit --config "$@" --seed_everything "$seed"
+}
+ablation() { # NAME ARM CONNECTOME [OPTIONS]: an inner run that differs from the experiment's in one thing
+    name=$1 arm=$2 connectome=$3
+    shift 3
+    fit replication/inner.yaml --run "runs/ablations/$name/seed_{seed}" --wiring.arm "$arm" \
+        --wiring.connectome "$connectome" --keep.snapshot_every 0 --keep.snapshot_at '[]' "$@"
+}
+
+evolved="runs/replication/outer/seed_$seed"
+last="$evolved/connectomes/generation_5.connectome"
+
+if [ "$part" != ablations ]; then
+    fit replication/outer.yaml
+    for arm in Connectome NoConnectome RandomConnectome; do
+        fit replication/inner.yaml --wiring.arm "$arm"
+    done
+fi
+if [ "$part" != main ]; then
+    # What of the connectome helps: its signs, its values, its mask, its training?
+    ablation shuffled_signs ShuffledSigns "$last"
+    ablation positions_only PositionsOnly "$last"
+    ablation initialisation_only InitialisationOnly "$last"
+    ablation trained_weights PositionsOnly "$last" --model.checkpoint "$evolved/generations/5.safetensors"
+    # Which density is best?
+    for generation in 0 1 2 3 4; do
+        ablation "generation_$generation" Connectome "$evolved/connectomes/generation_$generation.connectome"
+    done
+fi

@@ -1,0 +1,167 @@
+"""The tables of RESULTS.md, from the records of the runs that are kept beside this file.
+
+python replication/tables.py                    # prints them
+python replication/tables.py --write            # puts them into RESULTS.md, each in place of the one before
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+
+from figures.comparisons import paired
+from figures.experiment import last_measurements
+from figures.results import DENSITY, LOSS_FULL, VALIDATION, Measurement, read_measurements
+from figures.runs import OUTER, find_runs
+
+__all__ = ["tables"]
+
+HERE = Path(__file__).resolve().parent
+BySeed = Mapping[int, float]
+ARMS = ("Connectome", "NoConnectome", "RandomConnectome")
+ABLATIONS = {  # by the name of their folder
+    "shuffled_signs": "positions kept, signs dealt out anew",
+    "positions_only": "positions kept, ordinary initialisation",
+    "trained_weights": "positions kept, with the weights trained there",
+    "initialisation_only": "the connectome as initialisation, no mask",
+    **{f"generation_{g}": f"connectome of generation {g}" for g in range(5)},
+    "global": "connectome of generation 5, pruned globally",
+}
+FIGURES = {  # (task, variant begins with, metric): what a table calls it
+    ("next_word_loss", "", "bits_per_byte"): "bits per byte",
+    ("hellaswag", "paper", "acc_sum"): "HellaSwag, `acc_sum`",
+    ("hellaswag", "paper", "acc_char"): "HellaSwag, `acc_char`",
+    ("mmlu", "paper", "acc_sum"): "MMLU, `acc_sum`",
+    ("mmlu", "paper", "acc_token"): "MMLU, `acc_token`",
+    ("natural_stories", "paper", "r"): "reading times, `paper`: r",
+    ("natural_stories", "corrected", "r"): "reading times, `corrected`: r",
+    ("natural_stories", "corrected", "partial_r"): "reading times, `corrected`: partial r",
+    ("tuckute2024", "paper", "r_nested_layer"): "brain, `paper`: r, layer chosen on other sentences",
+    ("tuckute2024", "paper", "localised_1pct"): "brain, `paper`: r of 1 % localised units",
+    ("tuckute2024", "paper", "localised_10pct"): "brain, `paper`: r of 10 % localised units",
+    ("tuckute2024", "corrected", "r_nested_layer"): "brain, `corrected`: r, layer chosen on other sentences",
+    ("tuckute2024", "corrected", "localised_1pct"): "brain, `corrected`: r of 1 % localised units",
+    ("tuckute2024", "corrected", "localised_10pct"): "brain, `corrected`: r of 10 % localised units",
+}
+
+
+def tables(folder: Path = HERE / "runs") -> dict[str, str]:
+    """Markdown tables by name.
+
+    Args:
+        folder: holds `replication/`, the experiment, and `ablations/<name>/seed_<s>/`.
+    """
+    measured = _measured(folder / "replication")
+    losses = _losses(measured)
+    ablations = {
+        name: _losses(_measured(folder / "ablations" / name)).get("Connectome", {})
+        or next(iter(_losses(_measured(folder / "ablations" / name)).values()))
+        for name in ABLATIONS
+        if (folder / "ablations" / name).is_dir()
+    }
+    densities = {name: _density(folder / "ablations" / name) for name in ablations}
+    return {
+        "losses": _table(_loss_rows(losses)),
+        "generations": _table(_generation_rows(measured)),
+        "evaluations": _table(_evaluation_rows(measured)),
+        "ablations": _table(_ablation_rows(losses, ablations, densities)),
+    }
+
+
+def _measured(folder: Path) -> list[Measurement]:
+    return [m for run in find_runs([folder]) for m in read_measurements(run)]
+
+
+def _losses(measured: list[Measurement]) -> dict[str, BySeed]:
+    """Loss at the end on the whole validation part, by arm and seed; of the outer loop that of generation 0."""
+    found: dict[str, dict[int, float]] = {}
+    for m in measured:
+        if (m.task, m.metric, m.generation) == (VALIDATION, LOSS_FULL, 0):
+            found.setdefault(m.arm, {})[m.seed] = m.value
+    return {arm: found[arm] for arm in sorted(found)}
+
+
+def _density(folder: Path) -> float:
+    return next(m.value for m in _measured(folder) if m.metric == DENSITY)
+
+
+def _loss_rows(losses: Mapping[str, BySeed]) -> Iterator[list[str]]:
+    seeds = sorted(set().union(*losses.values()))
+    yield ["", *(f"seed {seed}" for seed in seeds), "mean", "minus NoConnectome", "p"]
+    names = {OUTER: "dense on the large corpus (generation 0)"} | {arm: arm for arm in ARMS}
+    for arm, name in names.items():
+        values = losses.get(arm, {})
+        cells = [f"{values[seed]:.3f}" if seed in values else "" for seed in seeds]
+        yield [name, *cells, f"{np.mean([*values.values()]):.3f}", *_difference(values, losses["NoConnectome"])]
+
+
+def _generation_rows(measured: list[Measurement]) -> Iterator[list[str]]:
+    outer = [m for m in measured if m.arm == OUTER and m.task == VALIDATION]
+    generations = sorted({m.generation for m in outer})
+    yield ["generation", *map(str, generations)]
+    for metric, name, digits in ((DENSITY, "density in training", 3), (LOSS_FULL, "loss at its end, mean", 3)):
+        means = [np.mean([m.value for m in outer if (m.metric, m.generation) == (metric, g)]) for g in generations]
+        yield [name, *(f"{mean:.{digits}f}" for mean in means)]
+
+
+def _evaluation_rows(measured: list[Measurement]) -> Iterator[list[str]]:
+    last = [m for m in last_measurements(measured) if m.arm in ARMS]
+    yield ["", *ARMS, "Connectome minus NoConnectome", "p", "seeds"]
+    for (task, protocol, metric), name in FIGURES.items():
+        chosen = [m for m in last if (m.task, m.metric) == (task, metric) and m.variant.startswith(protocol)]
+        by_arm = {arm: {m.seed: m.value for m in chosen if m.arm == arm} for arm in ARMS}
+        if all(by_arm.values()):
+            means = [f"{np.mean([*values.values()]):.3f}" for values in by_arm.values()]
+            seeds = len(by_arm["Connectome"].keys() & by_arm["NoConnectome"].keys())
+            yield [name, *means, *_difference(by_arm["Connectome"], by_arm["NoConnectome"]), str(seeds)]
+
+
+def _ablation_rows(
+    losses: Mapping[str, BySeed], ablations: Mapping[str, BySeed], densities: Mapping[str, float]
+) -> Iterator[list[str]]:
+    yield ["", "density", "loss", "minus Connectome", "p", "minus NoConnectome", "p", "seeds"]
+    for name, values in ablations.items():
+        differences = [*_difference(values, losses["Connectome"]), *_difference(values, losses["NoConnectome"])]
+        mean = f"{np.mean([*values.values()]):.3f}"
+        yield [ABLATIONS[name], f"{densities[name]:.3f}", mean, *differences, str(len(values))]
+
+
+def _difference(one: BySeed, other: BySeed) -> list[str]:
+    """Mean over common seeds with Student's 95 % interval, and p of the paired test."""
+    seeds = sorted(one.keys() & other.keys())
+    if not seeds or one == other:
+        return ["", ""]
+    mean, low, high, p = paired(np.array([one[s] for s in seeds]), np.array([other[s] for s in seeds]))
+    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
+    return [f"{mean:+.3f}{interval}", f"{p:.3f}" if p is not None else ""]
+
+
+def _table(rows: Iterator[list[str]]) -> str:
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+    """Print the tables, or put them between their marks in RESULTS.md."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="into RESULTS.md")
+    page = HERE.parent / "RESULTS.md"
+    if not parser.parse_args().write:
+        print("\n\n".join(f"{name}\n\n{table}" for name, table in tables().items()))
+        return
+    text = page.read_text()
+    for name, table in tables().items():
+        text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL)
+        if count != 1:
+            raise SystemExit(f"{page} has {count} places for the table {name!r}, expected one")
+    page.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
