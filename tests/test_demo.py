@@ -1,4 +1,4 @@
-"""The demo is the paper's experiment with other numbers."""
+"""The demo, and the replication, are the paper's experiment with other numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ DEMO_ONLY = {"model.n_layer", "model.n_head", "model.n_embd", "model.vocab_size"
 LAPTOP = {
     "run",
     "data.folder",
+    "data.validation",
     "wiring.init_args.connectome",
     "model.compile",
     "trainer.accelerator",
@@ -32,9 +33,10 @@ def read(path: Path) -> dict[str, Any]:
     return flat(yaml.safe_load(path.read_text()))
 
 
+@pytest.mark.parametrize("folder", ["demo", "replication"])
 @pytest.mark.parametrize("loop", ["outer", "inner"])
-def test_the_demo_differs_from_the_paper_in_numbers_only(loop: str) -> None:
-    paper, demo = read(ROOT / f"{loop}.yaml"), read(ROOT / "demo" / f"{loop}.yaml")
+def test_the_paper_s_experiment_is_made_smaller_in_numbers_only(folder: str, loop: str) -> None:
+    paper, demo = read(ROOT / f"{loop}.yaml"), read(ROOT / folder / f"{loop}.yaml")
     assert demo.keys() - paper.keys() == DEMO_ONLY
     assert paper.keys() - demo.keys() == {"model.size"}
     differing = {key for key in paper.keys() & demo.keys() if paper[key] != demo[key]} - LAPTOP
@@ -52,7 +54,8 @@ def test_the_demo_takes_a_step(loop: str, shards: Path, tmp_path: Path, capfd: p
     assert cli.main(line) == 0, capfd.readouterr().err
 
 
-def test_the_demo_starts_the_inner_loop_from_the_last_generation() -> None:
-    outer, inner = read(ROOT / "demo/outer.yaml"), read(ROOT / "demo/inner.yaml")
+@pytest.mark.parametrize("folder", ["demo", "replication"])
+def test_the_inner_loop_starts_from_the_last_generation(folder: str) -> None:
+    outer, inner = read(ROOT / folder / "outer.yaml"), read(ROOT / folder / "inner.yaml")
     last = outer["generations"] - 1
     assert inner["wiring.init_args.connectome"] == f"{outer['run']}/connectomes/generation_{last}.connectome"
