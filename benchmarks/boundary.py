@@ -1,104 +1,102 @@
-"""What checkpoints, validation and pruning cost of a full generation at 124M: the pieces measured, the share computed.
+"""From the last step of one generation to the end of the first step of the next, in a run of two short ones."""
 
-    OMP_NUM_THREADS=1 python benchmarks/boundary.py --folder /where/checkpoints/go
-
-A generation is 7,000 steps of 512 sequences of 1,024 tokens in 42 minutes (8 A100s at 50 % of their peak). The pieces
-are written to FOLDER, so its disk is the one that counts. Validation is not run, but counted: a token of it costs a
-third of one of training, which goes backward as well.
-"""
-
-import argparse
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
+import lightning as L
 import torch
+from torch._dynamo.utils import counters
 
-from callbacks.checkpoint_io import AtomicCheckpointIO
-from callbacks.run_folder import RunFolder
-from callbacks.sparse_training import pack
-from connectome import Connectome, Provenance, prune_smallest, save_connectome
-from lightning_modules.gpt import GPT, GPTConfig
-from lightning_modules.weights import write_weights
+import cli
+from benchmarks.preset import Preset
+from benchmarks.progress import progress
+from benchmarks.table import Table
+from benchmarks.toy_corpus import options_of, write_shards
 
-GENERATION = 42 * 60.0  # seconds
-STEPS, EVERY = 7000, 1000  # optimizer steps of a generation, and between two checkpoints
-TRAINING_TOKENS = STEPS * 512 * 1024
-VALIDATION_TOKENS = (STEPS // 250 - 1) * 1_638_400 + 10_485_760  # every 250 steps, the last time in full
+__all__ = ["Moments", "boundary", "current_moments"]
 
-
-def pieces(folder: Path) -> dict[str, tuple[int, Callable[[], object]]]:
-    """Pieces by name: how often each happens in a generation, and a function that does it."""
-    torch.manual_seed(0)
-    net = GPT(GPTConfig())
-    weights = dict(net.named_parameters())
-    moments = {
-        index: {"step": torch.tensor(1.0), "exp_avg": torch.rand_like(w), "exp_avg_sq": torch.rand_like(w)}
-        for index, w in enumerate(weights.values())
-    }
-    masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
-    checkpoint = {
-        "state_dict": {f"net.{name}": weight.detach() for name, weight in weights.items()},
-        "optimizer_states": [{"state": moments, "param_groups": []}],
-        "callbacks": {"GenerationalPruning": {"masks": {name: pack(mask) for name, mask in masks.items()}}},
-    }
-    run = RunFolder(folder)
-    step = iter(range(10**6))
-
-    def save() -> None:
-        AtomicCheckpointIO().save_checkpoint(checkpoint, run.checkpoint(next(step)))
-        for old in list(run.checkpoints().values())[3:]:
-            old.unlink()
-
-    def prune() -> None:
-        with torch.no_grad():
-            kept = {name: prune_smallest(weight, masks[name], 0.2) for name, weight in weights.items()}
-            heir = Connectome.from_weights(weights, kept, architecture=vars(net.config), provenance=Provenance())
-        save_connectome(heir, run.connectome(0))
-
-    return {
-        "full checkpoint, 1.5 GB": (STEPS // EVERY, save),
-        "prune and write the connectome": (1, prune),
-        "kept weights, 0.5 GB": (1, lambda: write_weights(run.kept(0), net, {})),
-    }
+STEPS = 4  # of a generation; after two a validation, so that what it compiles is there before the boundary
 
 
-def main() -> None:
-    """Print the rows of a table, and the share."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--folder", default=None, help="a new folder in it takes the files; the system's own if left out"
+class Moments(L.Callback):
+    """Notes the wall clock at the ends of steps and validations, and how many graphs have been compiled by then.
+
+    Callbacks of the command line come before those of the project: at the end of a step this one is called before
+    anything is pruned or written.
+    """
+
+    current: "Moments"
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.graphs: list[int] = []
+        self.validations: list[tuple[float, float]] = []
+        self.validation_start = 0.0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if pl_module.device.type == "cuda":
+            torch.cuda.synchronize()
+        progress(f"boundary: step {trainer.global_step} of {trainer.max_steps}")
+        self.steps.append(time.perf_counter())
+        self.graphs.append(counters["stats"]["unique_graphs"])
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validation_start = time.perf_counter()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.validations.append((self.validation_start, time.perf_counter()))
+
+
+def current_moments() -> Moments:
+    """Those that are being noted, for the command line to pick up."""
+    return Moments.current
+
+
+def boundary(preset: Preset, folder: Path | None = None) -> Iterator[Table]:
+    """One table: the parts of a generation's end, and what is compiled anew."""
+    case = preset.boundary
+    moments = Moments.current = Moments()
+    torch.compiler.reset()
+    counters.clear()
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        data = Path(name) / "shards"
+        write_shards(data, case)
+        status = cli.main(
+            [
+                *("fit", "--wiring", "GenerationalPruning", f"--run={name}/run", "--generations=2"),
+                *(f"--steps_per_generation={STEPS}", "--data.validation_interval=2"),
+                *(
+                    "--model.warmup_steps=1",
+                    "--model.decay_steps=1",
+                    "--trainer.callbacks+=benchmarks.boundary.current_moments",
+                ),
+                *options_of(case, data, device=preset.device, compile=True),
+            ]
+        )
+    if status or len(moments.steps) != 2 * STEPS:
+        done = len(moments.steps)
+        raise RuntimeError(f"the run of two generations ended with exit status {status} after {done} steps")
+    last, first = moments.steps[STEPS - 1], moments.steps[STEPS]
+    start, end = next((s, e) for s, e in moments.validations if last <= s <= first)
+    within = [b - a for a, b in zip(moments.steps[STEPS:-1], moments.steps[STEPS + 1 :], strict=True)]
+    step = statistics.median(within)
+    table = Table(
+        f"Boundary of two generations: {case}, compiled",
+        ["", "s, wall clock"],
+        note="Validation here is of 16 windows. Goals: the first step within 10 s of the last one's end, not counting "
+        "validation; nothing compiled.",
     )
-    parser.add_argument("--repeats", type=int, default=5)
-    options = parser.parse_args()
-    total = GENERATION * VALIDATION_TOKENS / TRAINING_TOKENS / 3
-    print("| piece | times | wall clock each, median (fastest to slowest) | CPU time each | share of 42 minutes |")
-    print("|---|---|---|---|---|")
-    tokens = f"validation, {VALIDATION_TOKENS / 1e6:.1f}M tokens, computed"
-    print(f"| {tokens} | 1 | {total:.1f} s | | {total / GENERATION:.2%} |")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        for name, (times, action) in pieces(Path(folder)).items():
-            action()  # the first one makes folders and touches memory
-            walls, cpus = [], []
-            for _ in range(options.repeats):
-                wall, cpu = time.perf_counter(), time.process_time()
-                action()
-                walls.append(time.perf_counter() - wall)
-                cpus.append(time.process_time() - cpu)
-            wall = statistics.median(walls)
-            total += times * wall
-            spread = f"{wall:.2f} s ({min(walls):.2f} to {max(walls):.2f})"
-            share = times * wall / GENERATION
-            print(f"| {name} | {times} | {spread} | {statistics.median(cpus):.2f} s | {share:.2%} |", flush=True)
-    print(f"| all together | | {total:.1f} s | | {total / GENERATION:.2%} |")
-    spare = (0.02 * GENERATION - total) / (STEPS // EVERY)
-    print(f"\nIt would be 2 % if a checkpoint took {abs(spare):.1f} s {'longer' if spare > 0 else 'less'}.")
-
-
-if __name__ == "__main__":
-    main()
+    table.add("a step within a generation", step)
+    table.add("prune, write and describe the connectome", start - last)
+    table.add("validation", end - start)
+    table.add("checkpoint, kept weights, crossing, first step", first - end)
+    table.add("last step's end to the first step's end, without validation", first - last - (end - start))
+    table.add("graphs compiled before the boundary", moments.graphs[STEPS - 1])
+    table.add("graphs compiled after it", moments.graphs[-1] - moments.graphs[STEPS - 1])
+    yield table

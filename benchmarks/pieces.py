@@ -1,4 +1,4 @@
-"""What the pieces around training cost: pruning, connectome files, random controls, reading and opening shards.
+"""What the pieces around training cost: pruning, connectome files, random controls, opening shards.
 
 python benchmarks/pieces.py --repeats 5
 """
@@ -22,7 +22,6 @@ import torch
 from connectome import Connectome, load_connectome, prune_smallest, save_connectome
 from datamodules.manifest import Manifest, ShardEntry, describe_part
 from datamodules.token_shards import HEADER_BYTES, TokenShards, find_shards, write_shard
-from datamodules.window_loader import TrainingWindows
 from lightning_modules.gpt import GPT, GPTConfig
 
 Row = tuple[str, str, str, str]
@@ -91,32 +90,6 @@ def connectomes(size: str, repeats: int) -> list[Row]:
     return [*rows, (f"{size}: file at density {connectome.density:.3f}", "", "", f"{megabytes:.1f} MB")]
 
 
-def reading(repeats: int, *, micro_batch: int = 16, length: int = 1024) -> list[Row]:
-    """Random windows of 80 MB of tokens in the page cache, on this thread."""
-    with tempfile.TemporaryDirectory() as folder:
-        for index in range(2):
-            tokens = np.random.default_rng(index).integers(0, 50257, 20_000_000, dtype=np.uint16)
-            write_shard(Path(folder) / f"{index}.bin", tokens)
-        shards = TokenShards(find_shards(folder, "."), length)
-        order = np.random.default_rng(0).permutation(len(shards))
-        batches = np.split(order, range(micro_batch, len(order), micro_batch))
-        loader = iter(TrainingWindows(shards, micro_batch_size=micro_batch, rank=0, world_size=1, seed=0))
-
-        def read() -> None:
-            for batch in batches:
-                shards.read(batch)
-
-        def load() -> None:
-            for _ in batches:
-                next(loader)
-
-        millions, unit = len(order) * length / 1e6, "tokens"
-        return [
-            row(f"TokenShards.read, {micro_batch} x {length}", seconds(read, repeats), millions, unit),
-            row(f"TrainingWindows, {micro_batch} x {length}", seconds(load, repeats), millions, unit),
-        ]
-
-
 def opening(repeats: int, *, shards: int = 100, tokens: int = 50_000_000) -> list[Row]:
     """A folder of 10 GB with its manifest, as a run opens it: sparse files, of which only headers and ends are read."""
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +133,7 @@ def main() -> None:
     parser.add_argument("--size", default="124M", choices=["124M", "417M"], help="Shape of the network.")
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    rows = [*opening(repeats), *reading(repeats), *connectomes(parser.parse_args().size, repeats)]
+    rows = [*opening(repeats), *connectomes(parser.parse_args().size, repeats)]
     print(f"Python {platform.python_version()}, torch {torch.__version__}, numpy {np.__version__}; one thread.\n")
     print("| piece | CPU time | wall clock (fastest to slowest) | |\n|---|---|---|---|")
     for cells in rows:
