@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import strategies
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from callbacks.checkpoint_io import AtomicCheckpointIO
@@ -26,10 +27,10 @@ from callbacks.run_config import RunConfig
 from callbacks.run_folder import RunFolder
 from callbacks.run_lock import RunLock
 from callbacks.run_logger import RunLogger
-from callbacks.sparse_training import SparseTraining
+from callbacks.sparse_training import SparseTraining, refuse_sharding
 from callbacks.throughput import Throughput
 from connectome import load_connectome
-from datamodules.fineweb import FineWeb, accumulation
+from datamodules.fineweb import FineWeb
 from datamodules.manifest import describe_part
 from datamodules.token_shards import find_shards
 from lightning_modules.language_model import LanguageModel
@@ -143,6 +144,7 @@ class TrainingCLI(LightningCLI):
             wiring.connectome = wiring.connectome.format(seed=config.seed_everything)
         config.trainer.default_root_dir = config.run
         _check_numbers(config)
+        _check_strategy(config.trainer.strategy)
         if config.trainer.max_steps == -1:
             last = config.generations if config.generation is None else config.generation + 1
             config.trainer.max_steps = config.steps_per_generation * last
@@ -167,8 +169,10 @@ class TrainingCLI(LightningCLI):
         trainer = super().instantiate_trainer(**kwargs)
         if isinstance(trainer.strategy, DDPStrategy):
             # DDP would otherwise sort its buckets anew after the first step, and three or more ranks then sum in
-            # another order: a resumed process would not repeat the bits of one that went on.
+            # another order: a resumed process would not repeat the bits of one that went on. A static graph would be
+            # sorted anew as well, whatever else is asked for.
             trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
+            trainer.strategy._ddp_kwargs["gradient_as_bucket_view"] = True  # gradients lie in the buckets, not twice
         return trainer
 
     def fit(self, model: LanguageModel, datamodule: FineWeb) -> None:
@@ -185,7 +189,10 @@ class TrainingCLI(LightningCLI):
                 rank_zero_info(f"finished: {finished} is there")
                 return
             checkpoint = self._starting_point(folder, leads)
-            self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+            try:
+                self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+            except torch.OutOfMemoryError as error:
+                raise RuntimeError(_out_of_memory(model, datamodule)) from error
 
     def validate(self, model: LanguageModel, datamodule: FineWeb, **_: Any) -> None:
         """Next-token loss on the validation part: its beginning, and all of it."""
@@ -237,12 +244,10 @@ class TrainingCLI(LightningCLI):
                 f"{config.seed_everything} and shards {part.fingerprint}: it is not that run's next generation bit "
                 "for bit"
             )
-        world_size = self.trainer.num_devices * self.trainer.num_nodes
         content = checkpoint_at_generation_start(
             parent,
             self.model,
             steps_per_generation=config.steps_per_generation,
-            accumulation=accumulation(config.data.batch_size, config.data.micro_batch_size, world_size),
             batch_size=config.data.batch_size,
         )
         AtomicCheckpointIO().save_checkpoint(content, checkpoint)
@@ -259,6 +264,26 @@ def _check_numbers(config: Any) -> None:
         raise ValueError(f"an inner loop is one generation, found --generations {generations}")
     if config.trainer.log_every_n_steps < 1:
         raise ValueError("--trainer.log_every_n_steps is 1 or more: signals and numbers are looked at there")
+
+
+def _check_strategy(strategy: Any) -> None:
+    """Refuse a strategy that shards parameters by its name, before Lightning asks for the libraries that it needs."""
+    if isinstance(strategy, str) and strategy in StrategyRegistry:
+        refuse_sharding(StrategyRegistry[strategy]["strategy"])
+    elif not isinstance(strategy, str):  # a class and its options
+        refuse_sharding(getattr(strategies, strategy.class_path.split(".")[-1], DDPStrategy))
+
+
+def _out_of_memory(model: LanguageModel, datamodule: FineWeb) -> str:
+    """What happened, and the micro-batch to try next."""
+    now, smaller = datamodule.micro_batch_size, datamodule.smaller_micro_batches()
+    advice = (
+        f"set --data.micro_batch_size {smaller[-1]}, the next smaller divisor; the same command goes on from the last "
+        "checkpoint"
+        if smaller
+        else "a smaller one there is not: choose a smaller --model.size, or another device"
+    )
+    return f"out of memory on {model.device} with micro-batches of {now}, {model.memory_of(now)} expected; {advice}"
 
 
 def quieten() -> None:

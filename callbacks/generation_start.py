@@ -11,19 +11,19 @@ __all__ = ["checkpoint_at_generation_start"]
 
 
 def checkpoint_at_generation_start(
-    connectome: Connectome, model: L.LightningModule, *, steps_per_generation: int, accumulation: int, batch_size: int
+    connectome: Connectome, model: L.LightningModule, *, steps_per_generation: int, batch_size: int
 ) -> dict[str, Any]:
     """The checkpoint that a run would have written on entering the generation after `connectome`'s, had it been asked.
 
     Weights and masks are the connectome's; the optimizer is new; step, schedule, data position and Lightning's loop
     counters say `generation * steps_per_generation`. They imitate a checkpoint written at the end of a batch, which
-    counts that batch as processed, not as completed; Lightning repairs both on load.
+    counts that batch as processed, not as completed; Lightning repairs both on load. Each step is said to have had one
+    micro-batch, since `LanguageModel` counts them anew whenever it takes up a checkpoint.
 
     Args:
         connectome: what the parent left; its provenance names the parent's generation.
         model: the `LanguageModel` that will take it up, for its names and shape.
         steps_per_generation: optimizer steps S of a generation.
-        accumulation: micro-batches of an optimizer step.
         batch_size: sequences of a global batch.
 
     Raises:
@@ -36,13 +36,12 @@ def checkpoint_at_generation_start(
     connectome.check_fits({name: tuple(weight.shape) for name, weight in model.net.named_parameters()})
     generation = connectome.provenance.generation + 1
     step = generation * steps_per_generation
-    micro_batches = step * accumulation
     weights = {f"net.{name}": weight for name, weight in connectome.weights().items()}
     if model.config.tied_embeddings:
         weights["net.lm_head.weight"] = weights["net.transformer.wte.weight"]
     masks = {name: pack(mask) for name, mask in connectome.masks().items()}
     stepped = {"ready": step, "completed": step}
-    batches = dict.fromkeys(("ready", "started", "processed"), micro_batches) | {"completed": micro_batches - 1}
+    batches = dict.fromkeys(("ready", "started", "processed"), step) | {"completed": step - 1}
     epoch = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
     return {
         "pytorch-lightning_version": L.__version__,

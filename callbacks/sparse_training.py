@@ -7,13 +7,13 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies import DDPStrategy, DeepSpeedStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from callbacks.run_folder import RunFolder
 from connectome import Connectome
 
-__all__ = ["SparseTraining"]
+__all__ = ["SparseTraining", "refuse_sharding"]
 
 SPARSE_UPDATES = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)  # a zero gradient leaves a zero weight at zero
 
@@ -60,11 +60,7 @@ class SparseTraining(L.Callback):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Find the matrices; refuse a network or strategy in which a mask per matrix means nothing."""
-        if not isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy):
-            raise ValueError(
-                f"{type(trainer.strategy).__name__} flattens or shards parameters, and masks are per matrix: "
-                "use --trainer.strategy ddp"
-            )
+        refuse_sharding(type(trainer.strategy))
         parameters = dict(pl_module.net.named_parameters())
         flat = [name for name, weight in parameters.items() if weight.dim() != 2]
         if flat:
@@ -128,6 +124,16 @@ class SparseTraining(L.Callback):
         for name, weight in zip(self.names, self.weights, strict=True):
             weight.copy_(values[name])
         self.set_masks(connectome.masks())
+
+
+def refuse_sharding(strategy: type) -> None:
+    """Raise ValueError for a strategy under which a parameter is not one matrix, whole on every rank."""
+    whole = issubclass(strategy, SingleDeviceStrategy | DDPStrategy)
+    if not whole or issubclass(strategy, DeepSpeedStrategy):  # which Lightning derives from DDP's
+        raise ValueError(
+            f"{strategy.__name__} flattens or shards parameters, and masks are per matrix, whole on every rank: "
+            "expected one device or DDP; use --trainer.strategy ddp"
+        )
 
 
 def check_updates_are_sparse(optimizer: torch.optim.Optimizer) -> None:

@@ -1,16 +1,16 @@
 """FineWeb, or any other text, as token shards: the corpus of both loops and its validation part."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from datamodules.manifest import Part, describe_part
 from datamodules.token_shards import ShardError, TokenShards, find_shards
 from datamodules.window_loader import TrainingWindows, ValidationWindows
 
-__all__ = ["FineWeb", "accumulation"]
+__all__ = ["FineWeb", "accumulation", "micro_batch_sizes"]
 
 
 class FineWeb(L.LightningDataModule):
@@ -21,7 +21,9 @@ class FineWeb(L.LightningDataModule):
         train: what to train on: a sub-folder of `folder` (`large`, `small`), a file or a glob of shards.
         validation: what to validate on, likewise.
         batch_size: sequences per optimizer step, over all ranks and micro-batches.
-        micro_batch_size: sequences that one device takes at a time; the accumulation follows from it.
+        micro_batch_size: sequences that one device takes at a time; the accumulation follows from it. `auto` is the
+            largest number that divides the batch and is expected to fit the device, or the one with which the run
+            began, where that does both.
         validation_interval: optimizer steps between two validations; must divide `steps_per_generation`.
         validation_tokens: tokens of a validation during training, from the beginning of the part.
         full_validation_tokens: tokens of the validation at the end of a generation, from the beginning of the part.
@@ -38,7 +40,7 @@ class FineWeb(L.LightningDataModule):
         train: str = "large",
         validation: str = "validation",
         batch_size: int = 512,
-        micro_batch_size: int = 16,
+        micro_batch_size: int | Literal["auto"] = "auto",
         validation_interval: int = 250,
         validation_tokens: int = 1_638_400,
         full_validation_tokens: int = 10_485_760,
@@ -58,6 +60,7 @@ class FineWeb(L.LightningDataModule):
         self.save_hyperparameters()
         self.part: Part | None = None
         self.shards: dict[str, TokenShards] = {}
+        self.micro_batch_size = 0  # until `setup`
 
     def setup(self, stage: str) -> None:
         """Open and check the shards; divide the batch; tell the trainer its accumulation and validation interval."""
@@ -83,10 +86,31 @@ class FineWeb(L.LightningDataModule):
                     f"a generation of {hp['steps_per_generation']} steps is not a whole number of validation intervals "
                     f"of {hp['validation_interval']}: set --data.validation_interval to a divisor of it"
                 )
-            steps = accumulation(hp["batch_size"], hp["micro_batch_size"], trainer.world_size)
-            trainer.accumulate_grad_batches = steps
-            if not getattr(trainer, "fast_dev_run", False):
-                trainer.val_check_interval = hp["validation_interval"] * steps
+        if hp["micro_batch_size"] != "auto":
+            self._divide(hp["micro_batch_size"])
+        else:
+            candidates = micro_batch_sizes(hp["batch_size"], trainer.world_size)
+            if not candidates and stage == "fit":
+                accumulation(hp["batch_size"], 1, trainer.world_size)  # says why
+            self._divide(trainer.lightning_module.largest_micro_batch(candidates or [1]))
+
+    def _divide(self, micro_batch_size: int) -> None:
+        """Take micro-batches of so many sequences, and tell the trainer what follows from that."""
+        hp, trainer = self.hparams, self.trainer
+        assert trainer is not None
+        self.micro_batch_size = micro_batch_size
+        if "train" not in self.shards:
+            return
+        steps = accumulation(hp["batch_size"], micro_batch_size, trainer.world_size)
+        trainer.accumulate_grad_batches = steps
+        if not getattr(trainer, "fast_dev_run", False):
+            trainer.val_check_interval = hp["validation_interval"] * steps
+
+    def smaller_micro_batches(self) -> list[int]:
+        """Numbers below the present one that divide the batch, in ascending order."""
+        assert self.trainer is not None
+        divisors = micro_batch_sizes(self.hparams["batch_size"], self.trainer.world_size)
+        return [each for each in divisors if each < self.micro_batch_size]
 
     def state_dict(self) -> dict[str, Any]:
         """What was read, and how it was divided, for whoever resumes."""
@@ -96,11 +120,11 @@ class FineWeb(L.LightningDataModule):
             "fingerprint": self.part.fingerprint,
             "validation_fingerprint": self.validation_fingerprint,
             "world_size": self.trainer.world_size,
-            "micro_batch_size": self.hparams["micro_batch_size"],
+            "micro_batch_size": self.micro_batch_size,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Refuse other shards; say so where the batch is divided otherwise."""
+        """Refuse other shards; go on with the micro-batch of before if none was asked for; else say so."""
         now = self.state_dict()
         for part, key in (("training", "fingerprint"), ("validation", "validation_fingerprint")):
             if state[key] != now[key]:
@@ -108,6 +132,14 @@ class FineWeb(L.LightningDataModule):
                     f"the run was begun on {part} shards with fingerprint {state[key]}, those in "
                     f"{self.hparams['folder']} have {now[key]}: give it the same data, or another --run folder"
                 )
+        before = state["micro_batch_size"]
+        if self.hparams["micro_batch_size"] == "auto" and before != self.micro_batch_size:
+            assert self.trainer is not None
+            divides = before in micro_batch_sizes(self.hparams["batch_size"], self.trainer.world_size)
+            if divides and self.trainer.lightning_module.fits(before):
+                rank_zero_info(f"the run goes on with micro-batches of {before}, with which it began")
+                self._divide(before)
+                now = self.state_dict()
         if state != now:
             rank_zero_warn(
                 f"the checkpoint was written by {state['world_size']} ranks with micro-batches of "
@@ -160,7 +192,7 @@ class FineWeb(L.LightningDataModule):
         assert self.trainer is not None
         return TrainingWindows(
             self.shards["train"],
-            micro_batch_size=self.hparams["micro_batch_size"],
+            micro_batch_size=self.micro_batch_size,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
             seed=self.hparams["seed"],
@@ -174,10 +206,15 @@ class FineWeb(L.LightningDataModule):
             quick=self.hparams["validation_tokens"] // self.hparams["block_size"],
             full=self.hparams["full_validation_tokens"] // self.hparams["block_size"],
             in_full=self.in_full,
-            micro_batch_size=self.hparams["micro_batch_size"],
+            micro_batch_size=self.micro_batch_size,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
+
+
+def micro_batch_sizes(batch_size: int, world_size: int) -> list[int]:
+    """Sequences that a rank may take at a time so that a global batch divides, in ascending order; perhaps none."""
+    return [m for m in range(1, batch_size + 1) if batch_size % (m * world_size) == 0]
 
 
 def accumulation(batch_size: int, micro_batch_size: int, world_size: int) -> int:
@@ -188,7 +225,7 @@ def accumulation(batch_size: int, micro_batch_size: int, world_size: int) -> int
     """
     per_round = micro_batch_size * world_size
     if min(batch_size, micro_batch_size) < 1 or batch_size % per_round:
-        fitting = [m for m in range(1, batch_size + 1) if batch_size % (m * world_size) == 0]
+        fitting = micro_batch_sizes(batch_size, world_size)
         advice = (
             f"--data.micro_batch_size may be {', '.join(map(str, fitting))}" if fitting else "change the batch or ranks"
         )

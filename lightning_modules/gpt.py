@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["SIZES", "GPT", "GPTConfig", "Size", "next_token_loss"]
+__all__ = ["GPT", "SIZES", "GPTConfig", "Size", "next_token_loss"]
 
 Size = Literal["30M", "124M", "354M", "417M", "772M"]
 SIZES: dict[Size, dict[str, int]] = {

@@ -1,10 +1,12 @@
 """A GPT that learns to predict the next token. It never hears of connectomes: evolution acts on it from outside."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logi
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
 from lightning_modules.token_mean import TokenMean
+from lightning_modules.training_memory import TrainingMemory, training_memory, usable_memory
 from lightning_modules.weights import read_weights
 
 __all__ = ["LanguageModel", "NonFiniteError"]
@@ -99,9 +102,10 @@ class LanguageModel(L.LightningModule):
         self.save_hyperparameters(asdict(self.config))
         self.net = weights.network() if weights else GPT(self.config)
         self.record: dict[str, Any] = {}  # about the weights; travels in every checkpoint
+        self.restored: dict[str, Any] | None = None  # the checkpoint, until its micro-batches are counted anew
         if weights:
             self.record = dict(weights.record)
-        self.compile_blocks = compile
+        self.compile_blocks = self.compiled = compile
         self.logits_budget = logits_budget
         self.next_token_loss = next_token_loss
         self.validation_loss = TokenMean()
@@ -139,6 +143,51 @@ class LanguageModel(L.LightningModule):
             return chunked_next_token_loss(hidden, head, batch.targets)
         return self.next_token_loss(hidden, head, batch.targets)
 
+    # the micro-batch
+
+    def largest_micro_batch(self, candidates: Sequence[int]) -> int:
+        """The largest that is expected to fit every rank's device while weights are absent too; says which and why.
+
+        Absent weights have masks, so all generations and arms of an experiment come to the same number.
+
+        Args:
+            candidates: numbers of sequences, one at least.
+
+        Raises:
+            ValueError: with the arithmetic, if none fits, or the memory of such a device is not known.
+        """
+        room = self.room()
+        for sequences in sorted(candidates, reverse=True):
+            memory = self.memory_of(sequences)
+            if memory.total <= room:
+                rank_zero_info(f"micro-batches of {sequences}: {memory} expected of {room / 1e9:.1f} GB usable")
+                return sequences
+        raise ValueError(
+            f"a micro-batch of {sequences} does not fit: {memory} expected of {room / 1e9:.1f} GB usable; choose a "
+            "smaller --model.size, or name --data.micro_batch_size to try it all the same"
+        )
+
+    def fits(self, sequences: int) -> bool:
+        """Whether a micro-batch of so many sequences is expected to fit every rank's device."""
+        return self.memory_of(sequences).total <= self.room()
+
+    def memory_of(self, sequences: int) -> TrainingMemory:
+        """What a training step with so many sequences is expected to take."""
+        return training_memory(
+            self.config,
+            sequences,
+            precision="bf16-mixed" if self.trainer.precision == "bf16-mixed" else "32-true",
+            compiled=self.compiled,
+            masked=True,
+            logits_budget=self.logits_budget,
+        )
+
+    def room(self) -> int:
+        """Bytes that a step may take; those of the smallest device, where ranks have different ones."""
+        strategy = self.trainer.strategy
+        mine = usable_memory(strategy.root_device, self.trainer.num_devices)
+        return int(strategy.reduce(torch.tensor(mine, device=strategy.root_device), reduce_op="min"))
+
     # training
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -162,7 +211,14 @@ class LanguageModel(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_fit_start(self) -> None:
-        """Note what is read; make what is summed on the device between log steps: DDP would broadcast buffers."""
+        """Note what is read; make what is summed on the device between log steps: DDP would broadcast buffers.
+
+        A checkpoint's micro-batches are counted anew, now that the DataModule knows how many make an optimizer step;
+        Lightning takes up the counts after this hook.
+        """
+        if self.restored:
+            count_micro_batches_anew(self.restored, self.trainer.accumulate_grad_batches)
+            self.restored = None
         part = part_of(self.trainer)
         if part:
             self.record |= {"tokenizer": part.tokenizer, "data": part.fingerprint}
@@ -269,17 +325,19 @@ class LanguageModel(L.LightningModule):
         checkpoint["record"] = dict(self.record)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another shape; take over what it knows.
-
-        Lightning counts micro-batches, of which an optimizer step may now have others: they are counted anew.
-        """
+        """Refuse a checkpoint of another shape; take over what it knows."""
         if checkpoint.get("gpt") != asdict(self.config):
             raise ValueError(
                 f"the checkpoint is of another architecture: {checkpoint.get('gpt')}, not {asdict(self.config)}"
             )
         self.record = dict(checkpoint["record"])
-        done = checkpoint["global_step"] * self.trainer.accumulate_grad_batches
-        progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-        for count in (progress["total"], progress["current"]):
-            open_ones = count["processed"] - count["completed"]
-            count |= {"ready": done, "started": done, "processed": done, "completed": done - open_ones}
+        self.restored = checkpoint
+
+
+def count_micro_batches_anew(checkpoint: dict[str, Any], accumulation: int) -> None:
+    """Let Lightning's counts of micro-batches say that each step so far had `accumulation` of them."""
+    done = checkpoint["global_step"] * accumulation
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    for count in (progress["total"], progress["current"]):
+        open_ones = count["processed"] - count["completed"]
+        count |= {"ready": done, "started": done, "processed": done, "completed": done - open_ones}

@@ -193,7 +193,8 @@ def _check(configurations: dict[str, Any], world_size: int, *, shards_must_be_th
 
     for configuration in configurations.values():
         data = configuration["data"]
-        accumulation(data["batch_size"], data["micro_batch_size"], world_size)
+        micro_batch = data["micro_batch_size"]  # which `auto` is, the node decides; one divides if any number does
+        accumulation(data["batch_size"], 1 if micro_batch == "auto" else micro_batch, world_size)
         if shards_must_be_there:
             for part in ("train", "validation"):
                 find_shards(data["folder"], data[part])

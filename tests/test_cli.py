@@ -190,6 +190,37 @@ def test_a_hostile_checkpoint_is_refused(
     assert not (tmp_path / "owned").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--trainer.strategy", "deepspeed_stage_2"], "DeepSpeedStrategy"),  # which need not be installed
+        (["--trainer.strategy", "fsdp"], "FSDPStrategy"),
+        (["--trainer.strategy.class_path", "ModelParallelStrategy"], "ModelParallelStrategy"),
+    ],
+)
+def test_strategies_that_shard_parameters_are_refused_by_name(
+    outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], name: str
+) -> None:
+    assert outer(tmp_path / "run", *options) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"error: {name} flattens or shards parameters")
+    assert message.endswith("use --trainer.strategy ddp")
+
+
+@pytest.mark.parametrize("micro_batch", ["4", "1"])
+def test_out_of_memory_names_the_next_smaller_micro_batch(
+    outer: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, micro_batch: str
+) -> None:
+    def training_step(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("lightning_modules.language_model.LanguageModel.training_step", training_step)
+    assert outer(tmp_path / "run", "--data.micro_batch_size", micro_batch) == 1
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert message.startswith(f"error: out of memory on cpu with micro-batches of {micro_batch}, 0.0 GB (")
+    assert ("set --data.micro_batch_size 3, the next smaller divisor" in message) is (micro_batch == "4")
+
+
 def test_a_strategy_that_shards_parameters_is_refused() -> None:
     from callbacks.sparse_training import SparseTraining
 

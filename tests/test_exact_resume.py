@@ -11,6 +11,7 @@ from callbacks import stop_signal
 from callbacks.run_folder import RunFolder
 from connectome import load_connectome, save_connectome
 from lightning_modules.chunked_loss import chunked_next_token_loss
+from lightning_modules.language_model import LanguageModel
 from lightning_modules.records import read_records
 from lightning_modules.weights import read_checkpoint
 from tests.interruption import InterruptedError_
@@ -132,6 +133,25 @@ def test_a_run_resumed_with_another_micro_batch_reads_the_same_and_finishes(
     assert {key: [step for step, _ in points] for key, points in curves(tmp_path).items()} == {
         key: [step for step, _ in points] for key, points in curves(straight).items()
     }
+
+
+def test_a_run_that_chose_its_micro_batch_keeps_it_on_a_larger_device(
+    outer: Run, straight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first device holds 4 or 5 sequences, as the undisturbed run has them; the second all 12."""
+
+    def has_room_for(sequences: int) -> None:
+        memory = functools.partial(LanguageModel.memory_of, sequences=sequences)
+        monkeypatch.setattr(LanguageModel, "room", lambda model: memory(model).total)
+
+    has_room_for(5)
+    with pytest.raises(SystemExit):
+        outer(tmp_path, *interruption(step=4, what="ask"), "--data.micro_batch_size", "auto")
+    stop_signal._received.clear()
+    has_room_for(12)
+    assert outer(tmp_path, "--data.micro_batch_size", "auto") == 0
+    assert_same_run(straight, tmp_path)
+    assert_same_curves(straight, tmp_path)
 
 
 def test_an_end_before_all_that_is_kept_is_refused(

@@ -24,9 +24,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make(folder: Path) -> Make:
-    """Makes a DataModule of batches of 12, attached to as much of a trainer as it looks at."""
+    """Makes a DataModule of batches of 12, attached to as much of a trainer as it looks at.
 
-    def make(*, ranks: int = 1, **options: Any) -> FineWeb:
+    The model's device holds up to `room` sequences.
+    """
+
+    def make(*, ranks: int = 1, room: int = 0, **options: Any) -> FineWeb:
         toy: dict[str, Any] = {
             "folder": str(folder),
             "batch_size": 12,
@@ -45,6 +48,10 @@ def make(folder: Path) -> Make:
             val_check_interval=1.0,
             global_step=0,
             state=SimpleNamespace(fn="fit"),
+            lightning_module=SimpleNamespace(
+                largest_micro_batch=lambda candidates: max(each for each in candidates if each <= room),
+                fits=lambda sequences: sequences <= room,
+            ),
         )
         return datamodule
 
@@ -296,3 +303,58 @@ def test_a_batch_divided_otherwise_is_said_to_round_otherwise(make: Make, change
         each.setup("fit")
     with pytest.warns(UserWarning, match=r"1 ranks with micro-batches of 3, .* not equal bit for bit"):
         other.load_state_dict(datamodule.state_dict())
+
+
+# a micro-batch that is chosen
+
+
+@pytest.mark.parametrize(
+    ("ranks", "room", "micro", "steps"), [(1, 5, 4, 3), (1, 100, 12, 1), (2, 5, 3, 2), (3, 3, 2, 2)]
+)
+def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
+    make: Make, ranks: int, room: int, micro: int, steps: int
+) -> None:
+    datamodule = make(ranks=ranks, room=room, micro_batch_size="auto")
+    datamodule.setup("fit")
+    assert datamodule.micro_batch_size == micro
+    assert datamodule.trainer.accumulate_grad_batches == steps
+    assert datamodule.trainer.val_check_interval == 5 * steps
+    assert len(next(iter(datamodule.train_dataloader())).tokens) == micro
+    assert datamodule.hparams["micro_batch_size"] == "auto"  # what was asked for
+
+
+def test_a_validation_alone_needs_no_batch_that_divides(make: Make) -> None:
+    datamodule = make(ranks=5, room=3, micro_batch_size="auto")
+    datamodule.setup("validate")
+    assert datamodule.micro_batch_size == 1
+
+
+def test_auto_cannot_divide_what_no_number_divides(make: Make) -> None:
+    with pytest.raises(ValueError, match=r"12 / 5 = 2\.4; change the batch or ranks"):
+        make(ranks=5, room=3, micro_batch_size="auto").setup("fit")
+
+
+def test_auto_goes_on_with_the_micro_batch_of_before(make: Make) -> None:
+    before, now = make(micro_batch_size=3), make(room=100, micro_batch_size="auto")
+    for each in (before, now):
+        each.setup("fit")
+    now.load_state_dict(before.state_dict())  # without a warning, which would be an error
+    assert now.micro_batch_size == 3
+    assert now.trainer.accumulate_grad_batches == 4
+    assert now.trainer.val_check_interval == 20
+
+
+@pytest.mark.parametrize(("ranks", "room", "micro"), [(1, 2, 2), (2, 100, 6)])
+def test_auto_chooses_anew_where_that_does_not_fit_or_divide(make: Make, ranks: int, room: int, micro: int) -> None:
+    before, now = make(micro_batch_size=12), make(ranks=ranks, room=room, micro_batch_size="auto")
+    for each in (before, now):
+        each.setup("fit")
+    with pytest.warns(UserWarning, match=f"micro-batches of 12, this run has {ranks} with {micro}"):
+        now.load_state_dict(before.state_dict())
+
+
+@pytest.mark.parametrize(("micro", "smaller"), [(1, []), (4, [1, 2, 3]), (12, [1, 2, 3, 4, 6])])
+def test_smaller_micro_batches_are_those_that_divide(make: Make, micro: int, smaller: list[int]) -> None:
+    datamodule = make(micro_batch_size=micro)
+    datamodule.setup("fit")
+    assert datamodule.smaller_micro_batches() == smaller

@@ -1,5 +1,7 @@
-"""What a LanguageModel refuses before it trains or validates."""
+"""What a LanguageModel refuses before it trains or validates, and which micro-batch it chooses."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import torch
 from datamodules.batch import Batch
 from datamodules.manifest import Part
 from lightning_modules.gpt import GPT, GPTConfig
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.language_model import LanguageModel, count_micro_batches_anew
 from lightning_modules.weights import write_weights
 
 TOY = GPTConfig(vocab_size=16, n_layer=1, n_head=1, n_embd=4, block_size=8)
@@ -72,3 +74,59 @@ def test_logits_beyond_the_budget_go_through_the_head_in_chunks(
     tokens = torch.zeros(4, 8, dtype=torch.int64)
     LanguageModel(**numbers, logits_budget=budget).loss(Batch(tokens, tokens))
     assert bool(calls) is chunked
+
+
+# the micro-batch
+
+
+@pytest.fixture
+def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LanguageModel]:
+    """Makes a toy attached to as much of a trainer as it looks at, with room for a micro-batch of `room` sequences."""
+
+    def make(room: int, others: int | None = None) -> LanguageModel:
+        model = LanguageModel(**{key: value for key, value in vars(TOY).items() if key != "tied_embeddings"})
+        strategy = SimpleNamespace(root_device=torch.device("cpu"))
+        model._trainer = SimpleNamespace(precision="32-true", num_devices=1, strategy=strategy)  # type: ignore[assignment]
+        mine, least = (model.memory_of(number).total for number in (room, room if others is None else others))
+        monkeypatch.setattr("lightning_modules.language_model.usable_memory", lambda *_: mine)
+        strategy.reduce = lambda tensor, reduce_op: torch.minimum(tensor, torch.tensor(least))
+        return model
+
+    return make
+
+
+def test_the_largest_micro_batch_that_fits_is_chosen_and_said(
+    on_cpu: Callable[..., LanguageModel], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        assert on_cpu(4).largest_micro_batch([1, 2, 3, 6]) == 3
+    assert re.search(r"micro-batches of 3: \S+ GB \(.*\) expected of \S+ GB usable", caplog.text)
+
+
+def test_masks_are_counted_before_there_are_any(on_cpu: Callable[..., LanguageModel]) -> None:
+    model = on_cpu(1)
+    weights = sum(weight.numel() for weight in model.net.parameters())
+    assert model.memory_of(1).static == 20 * weights
+
+
+def test_the_smallest_device_decides(on_cpu: Callable[..., LanguageModel]) -> None:
+    model = on_cpu(4, others=2)
+    assert model.largest_micro_batch([1, 2, 3, 6]) == 2
+    assert model.fits(2)
+    assert not model.fits(3)
+
+
+def test_a_model_that_does_not_fit_at_all_is_refused_with_the_arithmetic(on_cpu: Callable[..., LanguageModel]) -> None:
+    with pytest.raises(
+        ValueError, match=r"a micro-batch of 2 does not fit: .* GB usable; choose a smaller --model.size"
+    ):
+        on_cpu(1).largest_micro_batch([2, 4])
+
+
+def test_micro_batches_of_a_checkpoint_are_counted_anew() -> None:
+    """5 steps of 3: Lightning counts the one in which it saved as processed, not as completed."""
+    found = {"ready": 10, "started": 10, "processed": 10, "completed": 9}
+    progress = {"total": dict(found), "current": dict(found), "is_last_batch": False}
+    checkpoint = {"global_step": 5, "loops": {"fit_loop": {"epoch_loop.batch_progress": progress}}}
+    count_micro_batches_anew(checkpoint, 3)
+    assert progress["total"] == progress["current"] == {"ready": 15, "started": 15, "processed": 15, "completed": 14}

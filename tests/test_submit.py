@@ -161,6 +161,19 @@ def test_submit_chains_by_the_ids_that_sbatch_prints(
     assert "scancel 101 102" in printed
 
 
+@pytest.mark.parametrize(("processes", "status"), [("4", 0), ("5", 1)])
+def test_where_the_node_chooses_the_micro_batch_the_batch_must_divide_over_its_ranks(
+    calls: Path, tmp_path: Path, toy: list[str], capsys: pytest.CaptureFixture[str], processes: str, status: int
+) -> None:
+    line = ["submit", "--runs", str(tmp_path), "--gpus", "4", "--processes", processes, "--dry_run"]
+    assert cli.main([*line, "--", *toy, "--data.micro_batch_size", "auto"]) == status
+    printed = capsys.readouterr()
+    if status:
+        assert "5 ranks x 1 = 5, and 12 / 5 = 2.4; change the batch or ranks" in printed.err
+    else:
+        assert "--data.micro_batch_size=auto" in printed.out  # of the validation
+
+
 def test_a_dry_run_shows_the_plan_and_submits_nothing(
     calls: Path, tmp_path: Path, toy: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
