@@ -1,6 +1,7 @@
 """What the whole experiment costs in time and disk, computed from published speeds: the page docs/cost.md."""
 
 from pathlib import Path
+from textwrap import fill
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -131,13 +132,13 @@ def size_section(size: Size, speeds: list[Speed], outer: Loop, inner: Loop) -> s
     a_seed = outer.gigabytes(weights) + ARMS * inner.gigabytes(weights)
     snapshots, checkpoint = inner.snapshots * 4 * weights / 1e9, 12 * weights / 1e9
     disk = (
-        f"Disk: an outer run {outer.gigabytes(weights):,.0f} GB, an inner run {inner.gigabytes(weights):,.0f} GB, of\n"
+        f"Disk: an outer run {outer.gigabytes(weights):,.0f} GB, an inner run {inner.gigabytes(weights):,.0f} GB, of "
         f"which {snapshots:,.0f} GB are snapshots to evaluate; a seed with three arms {a_seed:,.0f} GB, {SEEDS} seeds "
-        f"{SEEDS * a_seed:,.0f} GB.\nOne more checkpoint, {checkpoint:.1f} GB, exists while it is written."
+        f"{SEEDS * a_seed:,.0f} GB. One more checkpoint, {checkpoint:.1f} GB, exists while it is written."
     )
     assumed = "" if size == "124M" else " No speed is published for this shape: the MFU of 124M is assumed."
     about = f"{weights / 1e6:.1f}M weights, {flops / 1e6:,.1f}M FLOPs a token.{assumed}"
-    return f"## {size}\n\n{about}\n\n{table}\n\n{disk}\n"
+    return f"## {size}\n\n{about}\n\n{table}\n\n{fill(disk, 120)}\n"
 
 
 def flops_of(config: GPTConfig) -> float:

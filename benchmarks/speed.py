@@ -55,6 +55,8 @@ class Turns(L.Callback):
             self.seconds[self.own].append(self.meter.now() - self.start)
             self.peaks[self.own] = self.meter.above_mark()
         progress(f"{self.own}: step {trainer.global_step} of {trainer.max_steps - 1}")
+        if trainer.global_step + self.steps > trainer.max_steps:
+            return
         deterministic = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         for name, loop in list(self.loops.items()):
@@ -103,16 +105,19 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
     turns = Turns.current = Turns(loops, str(run), steps=preset.steps, meter=Meter(preset.device))
     base, like = str(run.beside[0]), next(str(each) for each in run.beside if each.compile == run.compile)
     data = shard.parents[1]
-    status = cli.main(
-        [
-            *("fit", "--wiring", "InheritConnectome", f"--wiring.connectome={data}/made.connectome"),
-            *(f"--run={folder}", f"--trainer.max_steps={preset.steps * (preset.rounds + 1) + 1}"),
-            *options_of(case, data, device=preset.device, compile=run.compile),
-            *(f"--trainer.deterministic={str(run.deterministic).lower()}", "--trainer.limit_val_batches=0"),
-            *("--checkpoint.every=1000000", "--trainer.callbacks+=benchmarks.speed.current_turns"),
-        ]
-    )
+    words = [
+        *("fit", "--wiring", "InheritConnectome", f"--wiring.connectome={data}/made.connectome"),
+        *(f"--run={folder}", f"--trainer.max_steps={preset.steps * (preset.rounds + 1) + 1}"),
+        *options_of(case, data, device=preset.device, compile=run.compile),
+        *(f"--trainer.deterministic={str(run.deterministic).lower()}", "--trainer.limit_val_batches=0"),
+        *("--checkpoint.every=1000000", "--trainer.callbacks+=benchmarks.speed.current_turns"),
+    ]
+    try:
+        ending = f"ended with exit status {cli.main(words)}"
+    except torch.OutOfMemoryError:
+        ending = "does not fit"
     torch.use_deterministic_algorithms(False)
+    del Turns.current  # it holds models
     clock = "the process's CPU clock" if preset.device == "cpu" else "wall clock"
     columns = ["", "ms a step", "tokens/s", "MFU", f"speed / {base}", f"speed / {like}", "extra MB"]
     table = Table(
@@ -132,6 +137,6 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
             cells += [spread(counted[like], seconds) if name == turns.own else None] if base != like else []
             cells += [None if memory is None else memory / 1e6]
         else:
-            cells += [f"ended with exit status {status}" if name == turns.own else "does not fit"]
+            cells += [ending if name in (turns.own, *turns.loops) else "does not fit"]
         table.add(*cells, *[None] * (len(table.columns) - len(cells)))
     return table
