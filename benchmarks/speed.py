@@ -104,13 +104,14 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
     flops = flops_per_token(next(iter(loops.values())).model)
     turns = Turns.current = Turns(loops, str(run), steps=preset.steps, meter=Meter(preset.device))
     base, like = str(run.beside[0]), next(str(each) for each in run.beside if each.compile == run.compile)
-    data = shard.parents[1]
+    data, logged = shard.parents[1], max(2, preset.steps)
     words = [
         *("fit", "--wiring", "InheritConnectome", f"--wiring.connectome={data}/made.connectome"),
         *(f"--run={folder}", f"--trainer.max_steps={preset.steps * (preset.rounds + 1) + 1}"),
         *options_of(case, data, device=preset.device, compile=run.compile),
         *(f"--trainer.deterministic={str(run.deterministic).lower()}", "--trainer.limit_val_batches=0"),
-        *("--checkpoint.every=1000000", "--trainer.callbacks+=benchmarks.speed.current_turns"),
+        *("--checkpoint.every=1000000", f"--trainer.log_every_n_steps={logged}"),
+        "--trainer.callbacks+=benchmarks.speed.current_turns",
     ]
     try:
         ending = f"ended with exit status {cli.main(words)}"
@@ -119,24 +120,29 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
     torch.use_deterministic_algorithms(False)
     del Turns.current  # it holds models
     clock = "the process's CPU clock" if preset.device == "cpu" else "wall clock"
-    columns = ["", "ms a step", "tokens/s", "MFU", f"speed / {base}", f"speed / {like}", "extra MB"]
+    on_gpu = preset.device == "cuda"
+    columns = ["", "ms a step", "tokens/s", f"speed / {base}"]
+    columns += [f"speed / {like}"] if like != base else []
+    columns += ["MFU", "extra MB"] if on_gpu else []
     table = Table(
         f"Speed: {case}",
-        columns if base != like else [name for index, name in enumerate(columns) if index != 5],
+        columns,
         note=f"{preset.rounds} turns of {preset.steps} steps after one that is not counted, medians [least, most], "
-        f"{clock}. Masks and logging are on in the command line. Extra memory: the peak of a turn beyond what stays.",
+        f"{clock}. Masks and logging (every {logged} steps) are on in the command line."
+        + (" Extra memory: the peak of a turn beyond what stays." if on_gpu else ""),
     )
     peak = peak_flops(torch.device(preset.device))
     counted = {name: seconds[1:] for name, seconds in turns.seconds.items()}
     for name, seconds in counted.items():
-        cells: list[Cell] = [name]
+        cells: dict[str, Cell] = {"": name}
         if seconds:
-            step = statistics.median(seconds) / preset.steps
-            rate, memory = case.tokens / step, turns.peaks[name]
-            cells += [1e3 * step, rate, f"{flops * rate / peak:.1%}" if peak else None, spread(counted[base], seconds)]
-            cells += [spread(counted[like], seconds) if name == turns.own else None] if base != like else []
-            cells += [None if memory is None else memory / 1e6]
+            step, memory = statistics.median(seconds) / preset.steps, turns.peaks[name]
+            cells |= {"ms a step": 1e3 * step, "tokens/s": case.tokens / step}
+            cells |= {f"speed / {like}": spread(counted[like], seconds)} if name == turns.own else {}
+            cells |= {f"speed / {base}": spread(counted[base], seconds)}
+            cells |= {"MFU": f"{flops * case.tokens / step / peak:.1%}"} if peak else {}
+            cells |= {"extra MB": memory / 1e6} if memory is not None else {}
         else:
-            cells += [ending if name in (turns.own, *turns.loops) else "does not fit"]
-        table.add(*cells, *[None] * (len(table.columns) - len(cells)))
+            cells["ms a step"] = ending if name in (turns.own, *turns.loops) else "does not fit"
+        table.add(*(cells.get(column) for column in columns))
     return table
