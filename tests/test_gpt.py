@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lightning_modules.gpt import SIZES, GPT, GPTConfig, Size, next_token_loss, rms_norm, rotary_tables, rotate
+from lightning_modules.gpt import GPT, SIZES, GPTConfig, Size, next_token_loss, rms_norm, rotary_tables, rotate
 
 Array = NDArray[np.float64]
 
