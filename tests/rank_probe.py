@@ -14,6 +14,8 @@ __all__ = ["RankProbe"]
 class RankProbe(L.Callback):
     """Writes `rank_<r>.json`: all-reduces of gradients in each micro-batch, and what was validated, in which type.
 
+    Also whether gradients lie in DDP's buckets.
+
     Args:
         folder: where the files go, at the end.
     """
@@ -46,6 +48,10 @@ class RankProbe(L.Callback):
     ) -> None:
         self.windows += batch.tokens[:, :8].tolist()
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.in_buckets = trainer.strategy.model.gradient_as_bucket_view
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        seen = {"reductions": self.reductions, "windows": self.windows, "types": sorted(self.types)}
+        seen: dict[str, Any] = {"reductions": self.reductions, "windows": self.windows, "types": sorted(self.types)}
+        seen["in_buckets"] = self.in_buckets
         (self.folder / f"rank_{trainer.global_rank}.json").write_text(json.dumps(seen))
