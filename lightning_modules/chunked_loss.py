@@ -96,6 +96,7 @@ class ChunkedLoss(torch.autograd.Function):
         if gradients:
             hidden_gradient = torch.empty_like(inputs)
             head_gradient = torch.zeros_like(head, dtype=torch.float32)
+            product = torch.empty_like(weight) if dtype != torch.float32 else None
         for first in range(0, len(targets), rows):
             x, y = inputs[first : first + rows], targets[first : first + rows]
             logits = torch.mm(x, weight.t(), out=buffer[: len(y)])  # (rows, V)
@@ -103,10 +104,10 @@ class ChunkedLoss(torch.autograd.Function):
             if gradients:
                 part = hidden_gradient[first : first + rows]
                 torch.addmm(part, logits, weight, beta=0, alpha=scale, out=part)
-                if dtype == torch.float32:
+                if product is None:
                     head_gradient.addmm_(logits.t(), x, alpha=scale)
                 else:
-                    head_gradient.add_(logits.t() @ x, alpha=scale)
+                    head_gradient.add_(torch.mm(logits.t(), x, out=product), alpha=scale)
         ctx.gradients = (hidden_gradient, head_gradient) if gradients else None
         return total * -scale
 
