@@ -12,7 +12,7 @@ from torch import Tensor
 
 from datamodules.batch import Batch
 from datamodules.manifest import part_of
-from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logits
+from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logits, logit_gradient
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
 from lightning_modules.token_mean import TokenMean
@@ -107,7 +107,7 @@ class LanguageModel(L.LightningModule):
             self.record = dict(weights.record)
         self.compile_blocks = self.compiled = compile
         self.logits_budget = logits_budget
-        self.next_token_loss = next_token_loss
+        self.next_token_loss, self.logit_gradient = next_token_loss, logit_gradient
         self.validation_loss = TokenMean()
         self.validation_loss_full = TokenMean()
 
@@ -135,12 +135,13 @@ class LanguageModel(L.LightningModule):
             for block in self.net.transformer.h:
                 block.compile()
             self.next_token_loss = torch.compile(next_token_loss)
+            self.logit_gradient = torch.compile(logit_gradient)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross entropy of the batch's next tokens, nats per token, shape `()`."""
         hidden, head = self.net.hidden(batch.tokens), self.net.lm_head.weight
         if float32_logits(batch.targets.numel(), self.config.vocab_size) > 1e9 * self.logits_budget:
-            return chunked_next_token_loss(hidden, head, batch.targets)
+            return chunked_next_token_loss(hidden, head, batch.targets, logit_gradient=self.logit_gradient)
         return self.next_token_loss(hidden, head, batch.targets)
 
     # the micro-batch
