@@ -92,6 +92,23 @@ def test_a_target_of_no_probability_has_a_finite_loss() -> None:
     assert torch.equal(logits, torch.tensor([[-1.0, 1.0], [0.5, -0.5]]))
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of what torch does while it compiles
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_compiled_softmax_gives_the_same(dtype: torch.dtype) -> None:
+    """What `LanguageModel` hands over when it compiles; the last chunk is shorter."""
+    hidden, head, targets = inputs()
+    values, gradients = [], []
+    for softmax in (logit_gradient, torch.compile(logit_gradient)):
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            value = chunked_next_token_loss(hidden, head, targets, rows=64, logit_gradient=softmax)
+        values.append(value.detach())
+        gradients.append(torch.autograd.grad(value, [hidden, head]))
+    assert relative(values[1], values[0]) <= 3e-7
+    for found, expected in zip(gradients[1], gradients[0], strict=True):
+        assert relative(found, expected) <= ROUNDING[dtype]
+
+
 def test_a_second_backward_pass_is_refused() -> None:
     hidden, head, targets = inputs()
     loss = chunked_next_token_loss(hidden, head, targets, rows=64)
