@@ -14,7 +14,8 @@ ablation() { # NAME ARM CONNECTOME [OPTIONS]: an inner run that differs from the
     name=$1 arm=$2 connectome=$3
     shift 3
     fit replication/inner.yaml --run "runs/ablations/$name/seed_{seed}" --wiring.arm "$arm" \
-        --wiring.connectome "$connectome" --keep.snapshot_every 0 --keep.snapshot_at '[]' "$@"
+        --wiring.connectome "$connectome" --data.validation_interval 100 --keep.snapshot_every 0 \
+        --keep.snapshot_at '[]' "$@"
 }
 
 evolved="runs/replication/outer/seed_$seed"
