@@ -1,29 +1,25 @@
 """The tables of RESULTS.md, from the records of the runs that are kept beside this file.
 
-python replication/tables.py                    # prints them
-python replication/tables.py --write            # puts them into RESULTS.md, each in place of the one before
+python -m replication.tables                    # prints them
+python -m replication.tables --write            # puts them into RESULTS.md, each in place of the one before
 """
 
 import argparse
 import re
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
 from figures.comparisons import paired
-from figures.experiment import last_measurements
-from figures.results import DENSITY, LOSS_FULL, VALIDATION, Measurement, read_measurements
-from figures.runs import OUTER, find_runs
+from figures.results import DENSITY, LOSS_FULL, VALIDATION, Measurement
+from figures.runs import OUTER
+from replication.claims import claim_rows
+from replication.measured import ARMS, BySeed, at_the_end, losses, read
 
 __all__ = ["tables"]
 
 HERE = Path(__file__).resolve().parent
-BySeed = Mapping[int, float]
-ARMS = ("Connectome", "NoConnectome", "RandomConnectome")
 ABLATIONS = {  # by the name of their folder
     "shuffled_signs": "positions kept, signs dealt out anew",
     "positions_only": "positions kept, ordinary initialisation",
@@ -56,79 +52,56 @@ def tables(folder: Path = HERE / "runs") -> dict[str, str]:
     Args:
         folder: holds `replication/`, the experiment, and `ablations/<name>/seed_<s>/`.
     """
-    measured = _measured(folder / "replication")
-    losses = _losses(measured)
+    measured = read(folder / "replication")
     ablations = {
-        name: _losses(_measured(folder / "ablations" / name)).get("Connectome", {})
-        or next(iter(_losses(_measured(folder / "ablations" / name)).values()))
-        for name in ABLATIONS
-        if (folder / "ablations" / name).is_dir()
+        name: read(folder / "ablations" / name) for name in ABLATIONS if (folder / "ablations" / name).is_dir()
     }
-    densities = {name: _density(folder / "ablations" / name) for name in ablations}
     return {
-        "losses": _table(_loss_rows(losses)),
+        "claims": _table(claim_rows(measured, folder / "replication")),
+        "losses": _table(_loss_rows(losses(measured))),
         "generations": _table(_generation_rows(measured)),
         "evaluations": _table(_evaluation_rows(measured)),
-        "ablations": _table(_ablation_rows(losses, ablations, densities)),
+        "ablations": _table(_ablation_rows(losses(measured), ablations)),
     }
 
 
-def _measured(folder: Path) -> list[Measurement]:
-    return [m for run in find_runs([folder]) for m in read_measurements(run)]
-
-
-def _losses(measured: list[Measurement]) -> dict[str, BySeed]:
-    """Loss at the end on the whole validation part, by arm and seed; of the outer loop that of generation 0."""
-    found: dict[str, dict[int, float]] = {}
-    for m in measured:
-        if (m.task, m.metric, m.generation) == (VALIDATION, LOSS_FULL, 0):
-            found.setdefault(m.arm, {})[m.seed] = m.value
-    return {arm: found[arm] for arm in sorted(found)}
-
-
-def _density(folder: Path) -> float:
-    return next(m.value for m in _measured(folder) if m.metric == DENSITY)
-
-
-def _loss_rows(losses: Mapping[str, BySeed]) -> Iterator[list[str]]:
-    seeds = sorted(set().union(*losses.values()))
+def _loss_rows(by_arm: Mapping[str, BySeed]) -> Iterator[list[str]]:
+    seeds = sorted(set().union(*by_arm.values()))
     yield ["", *(f"seed {seed}" for seed in seeds), "mean", "minus NoConnectome", "p"]
     names = {OUTER: "dense on the large corpus (generation 0)"} | {arm: arm for arm in ARMS}
     for arm, name in names.items():
-        values = losses.get(arm, {})
+        values = by_arm.get(arm, {})
         cells = [f"{values[seed]:.3f}" if seed in values else "" for seed in seeds]
-        yield [name, *cells, f"{np.mean([*values.values()]):.3f}", *_difference(values, losses["NoConnectome"])]
+        yield [name, *cells, f"{np.mean([*values.values()]):.3f}", *_difference(values, by_arm["NoConnectome"])]
 
 
-def _generation_rows(measured: list[Measurement]) -> Iterator[list[str]]:
+def _generation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
     outer = [m for m in measured if m.arm == OUTER and m.task == VALIDATION]
     generations = sorted({m.generation for m in outer})
     yield ["generation", *map(str, generations)]
-    for metric, name, digits in ((DENSITY, "density in training", 3), (LOSS_FULL, "loss at its end, mean", 3)):
-        means = [np.mean([m.value for m in outer if (m.metric, m.generation) == (metric, g)]) for g in generations]
-        yield [name, *(f"{mean:.{digits}f}" for mean in means)]
+    for metric, name in ((DENSITY, "density in training"), (LOSS_FULL, "loss at its end, mean")):
+        values = [[m.value for m in outer if (m.metric, m.generation) == (metric, g)] for g in generations]
+        yield [name, *(f"{np.mean(each):.3f}" for each in values)]
 
 
-def _evaluation_rows(measured: list[Measurement]) -> Iterator[list[str]]:
-    last = [m for m in last_measurements(measured) if m.arm in ARMS]
+def _evaluation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
     yield ["", *ARMS, "Connectome minus NoConnectome", "p", "seeds"]
-    for (task, protocol, metric), name in FIGURES.items():
-        chosen = [m for m in last if (m.task, m.metric) == (task, metric) and m.variant.startswith(protocol)]
-        by_arm = {arm: {m.seed: m.value for m in chosen if m.arm == arm} for arm in ARMS}
+    for figure, name in FIGURES.items():
+        by_arm = {arm: at_the_end(measured, figure, arm) for arm in ARMS}
         if all(by_arm.values()):
             means = [f"{np.mean([*values.values()]):.3f}" for values in by_arm.values()]
             seeds = len(by_arm["Connectome"].keys() & by_arm["NoConnectome"].keys())
             yield [name, *means, *_difference(by_arm["Connectome"], by_arm["NoConnectome"]), str(seeds)]
 
 
-def _ablation_rows(
-    losses: Mapping[str, BySeed], ablations: Mapping[str, BySeed], densities: Mapping[str, float]
-) -> Iterator[list[str]]:
+def _ablation_rows(by_arm: Mapping[str, BySeed], ablations: Mapping[str, Sequence[Measurement]]) -> Iterator[list[str]]:
     yield ["", "density", "loss", "minus Connectome", "p", "minus NoConnectome", "p", "seeds"]
-    for name, values in ablations.items():
-        differences = [*_difference(values, losses["Connectome"]), *_difference(values, losses["NoConnectome"])]
+    for name, measured in ablations.items():
+        (values,) = losses(measured).values()
+        density = next(m.value for m in measured if m.metric == DENSITY)
+        differences = [*_difference(values, by_arm["Connectome"]), *_difference(values, by_arm["NoConnectome"])]
         mean = f"{np.mean([*values.values()]):.3f}"
-        yield [ABLATIONS[name], f"{densities[name]:.3f}", mean, *differences, str(len(values))]
+        yield [ABLATIONS[name], f"{density:.3f}", mean, *differences, str(len(values))]
 
 
 def _difference(one: BySeed, other: BySeed) -> list[str]:

@@ -1,0 +1,166 @@
+"""The paper's claims, what we found, and a verdict that follows from the interval alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from figures.comparisons import paired
+from figures.results import Measurement
+from replication.measured import BySeed, at_the_end, closed_gap, peak_of_reading_times
+
+__all__ = ["claim_rows"]
+
+
+class Claim(NamedTuple):
+    """A difference between two arms that the paper reports.
+
+    Args:
+        text: what is claimed.
+        figure: the figure in which it shows, as a task, the beginning of a variant, and a metric.
+        one: arm.
+        other: arm that is subtracted.
+        sign: of the difference that is claimed.
+        paper: the paper's difference.
+        digits: to print.
+    """
+
+    text: str
+    figure: tuple[str, str, str]
+    one: str
+    other: str
+    sign: int
+    paper: str
+    digits: int = 3
+
+
+LOSS = ("validation", "standard", "loss_full")
+CLAIMS = (
+    Claim(
+        "**The Efficient Connectome Hypothesis:** from little text, a model with an evolved connectome learns more "
+        "than a dense one. Loss, Connectome minus NoConnectome",
+        LOSS,
+        "Connectome",
+        "NoConnectome",
+        -1,
+        "-0.310",
+    ),
+    Claim(
+        "It is the wiring, not that it is sparse. Loss, Connectome minus RandomConnectome",
+        LOSS,
+        "Connectome",
+        "RandomConnectome",
+        -1,
+        "-1.845",
+    ),
+    Claim(
+        "Random wiring of the same density is worse than none. Loss, RandomConnectome minus NoConnectome",
+        LOSS,
+        "RandomConnectome",
+        "NoConnectome",
+        1,
+        "+1.535",
+    ),
+    Claim(
+        "HellaSwag, Connectome minus NoConnectome",
+        ("hellaswag", "paper", "acc_sum"),
+        "Connectome",
+        "NoConnectome",
+        1,
+        "+0.007",
+    ),
+    Claim(
+        "MMLU, Connectome minus NoConnectome", ("mmlu", "paper", "acc_sum"), "Connectome", "NoConnectome", 1, "+0.006"
+    ),
+    Claim(
+        "Reading times at the peak of training, r, Connectome minus NoConnectome",
+        ("natural_stories", "paper", "peak"),
+        "Connectome",
+        "NoConnectome",
+        1,
+        "+0.005",
+    ),
+    Claim(
+        "Brain responses, r at the layer chosen on other sentences (the paper's: at the best layer), Connectome "
+        "minus NoConnectome",
+        ("tuckute2024", "paper", "r_nested_layer"),
+        "Connectome",
+        "NoConnectome",
+        1,
+        "+0.028",
+    ),
+    Claim(
+        "Brain responses, r of the 1 % localised units, Connectome minus NoConnectome",
+        ("tuckute2024", "paper", "localised_1pct"),
+        "Connectome",
+        "NoConnectome",
+        1,
+        "+0.007",
+    ),
+)
+NOT_TESTED = (
+    "A pruned 417M model is better than a dense model of as many weights on the large corpus",
+    "Pruning layer by layer is better than with one threshold for all",
+)
+
+
+def claim_rows(measured: Sequence[Measurement], folder: Path) -> Iterator[list[str]]:
+    """Rows of the table of claims, its head first.
+
+    Args:
+        measured: of all runs of the experiment.
+        folder: of the experiment, with the connectomes of its outer loops.
+    """
+    yield ["claim", "paper, 124M", "here, mean of the seeds [95 %]", "seeds", "at this scale"]
+    for claim in CLAIMS:
+        one, other = (_values(measured, claim.figure, arm) for arm in (claim.one, claim.other))
+        seeds = sorted(one.keys() & other.keys())
+        if len(seeds) < 2:
+            yield [claim.text, claim.paper, "", str(len(seeds)), "not tested"]
+            continue
+        mean, low, high, _ = paired(np.array([one[s] for s in seeds]), np.array([other[s] for s in seeds]))
+        found = f"{mean:+.{claim.digits}f} [{low:+.{claim.digits}f}, {high:+.{claim.digits}f}]"
+        yield [claim.text, claim.paper, found, str(len(seeds)), verdict(low, high, claim.sign)]
+    shares = closed_gap(measured)
+    yield [
+        "The connectome comes near a dense model that was trained on the large corpus: share of the gap between "
+        "NoConnectome and that model which it closes",
+        "61 %",
+        f"{100 * np.mean([*shares.values()]):.0f} % (seeds: {', '.join(f'{100 * x:.0f} %' for x in shares.values())})",
+        str(len(shares)),
+        "holds in part" if min(shares.values()) > 0 else "does not hold",
+    ]
+    bits = _bits(folder)
+    yield [
+        "What a generation hands on takes about one bit a weight; generation 5's file",
+        "1.06 (Shannon's bound, 25 % dense)",
+        f"{np.mean([*bits.values()]):.2f} at 26 %, packed",
+        str(len(bits)),
+        "holds" if max(bits.values()) < 1.2 else "does not hold",
+    ]
+    for text in NOT_TESTED:
+        yield [text, "", "", "0", "not tested"]
+
+
+def verdict(low: float | None, high: float | None, sign: int) -> str:
+    """What a 95 % interval says of a difference that is claimed to have this sign."""
+    if low is None or high is None or low <= 0 <= high:
+        return "cannot tell"
+    return "holds" if low * sign > 0 else "does not hold"
+
+
+def _values(measured: Sequence[Measurement], figure: tuple[str, str, str], arm: str) -> BySeed:
+    if figure[2] == "peak":
+        return peak_of_reading_times(measured, arm)
+    return at_the_end(measured, figure, arm)
+
+
+def _bits(folder: Path) -> Mapping[int, float]:
+    """Bits a weight of the last connectome of every outer loop, by seed."""
+    from connectome import load_connectome
+
+    files = {
+        int(path.parents[1].name.split("_")[1]): path for path in folder.glob("outer/*/connectomes/generation_5.*")
+    }
+    return {seed: 8 * path.stat().st_size / load_connectome(path).n_weights for seed, path in sorted(files.items())}
