@@ -31,7 +31,7 @@ class InheritConnectome(SparseTraining):
             and then trains every weight, without a mask.
         connectome: a `.connectome` file, as the outer loop leaves; unused by `NoConnectome`.
         steps_per_generation: optimizer steps of the whole inner run.
-        seed: of the run, and of the random connectome.
+        seed: of the run, of the random connectome, and of the shuffled signs.
     """
 
     def __init__(

@@ -47,12 +47,12 @@ def panel_rows(experiment: Experiment) -> dict[str, list[Shown]]:
 
 def loss_over_training(experiment: Experiment) -> list[Shown]:
     """Curves of the inner runs, their losses on the whole validation part, and the dense upper bound (Figure 1B i)."""
-    inner = [run for run in experiment.runs if run.arm != OUTER]
+    inner = [run for run in experiment.runs if run.arm in ARMS]
     curves = over_seeds(point for run in inner for point in _validation(experiment, run))
     if not curves:
         return []
     ends = [m for m in experiment.measured if (m.task, m.metric) == ("validation", "loss_full")]
-    finals = over_seeds(_shown(m, x=m.step) for m in ends if m.arm != OUTER)
+    finals = over_seeds(_shown(m, x=m.step) for m in ends if m.arm in ARMS)
     bounds = over_seeds(_shown(m)._replace(series=UPPER_BOUND) for m in ends if (m.arm, m.generation) == (OUTER, 0))
     rows = curves
     rows += [row._replace(role="end") for row in finals if row.role == "mean"]

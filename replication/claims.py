@@ -1,4 +1,8 @@
-"""The paper's claims, what we found, and a verdict that follows from the interval alone."""
+"""The paper's claims, what we found, and verdicts by fixed rules.
+
+A difference between two arms holds if its 95 % interval lies on the claimed side of zero. To come near the dense model is to
+close at least half of the gap, in every seed. About one bit a weight is less than 1.2.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from connectome import load_connectome
 from figures.comparisons import paired
 from figures.results import Measurement
 from replication.measured import BySeed, at_the_end, closed_gap, peak_of_reading_times
@@ -129,7 +134,7 @@ def claim_rows(measured: Sequence[Measurement], folder: Path) -> Iterator[list[s
         "61 %",
         f"{100 * np.mean([*shares.values()]):.0f} % (seeds: {', '.join(f'{100 * x:.0f} %' for x in shares.values())})",
         str(len(shares)),
-        "holds in part" if min(shares.values()) > 0 else "does not hold",
+        "holds" if min(shares.values()) >= 0.5 else "does not hold",
     ]
     bits = _bits(folder)
     yield [
@@ -158,8 +163,6 @@ def _values(measured: Sequence[Measurement], figure: tuple[str, str, str], arm: 
 
 def _bits(folder: Path) -> Mapping[int, float]:
     """Bits a weight of the last connectome of every outer loop, by seed."""
-    from connectome import load_connectome
-
     files = {
         int(path.parents[1].name.split("_")[1]): path for path in folder.glob("outer/*/connectomes/generation_5.*")
     }

@@ -1,13 +1,13 @@
 #!/bin/sh
-# Copies what is small of each run, from runs/ to replication/runs/: configuration, records, evaluations, and connectomes.
+# Copies what is small of each finished run, from runs/ to replication/runs/: configuration, records, evaluations, and connectomes.
 set -eu
 python=${PYTHON:-.venv/bin/python}
 for config in $(find runs/replication runs/ablations -name config.yaml | sort); do
     run=$(dirname "$config")
+    [ -f "$run/records.jsonl" ] || continue
     kept="replication/$run"
     mkdir -p "$kept"
-    cp "$config" "$kept/"
-    [ ! -f "$run/records.jsonl" ] || cp "$run/records.jsonl" "$kept/"
+    cp "$config" "$run/records.jsonl" "$kept/"
     (cd "$run" && find evaluations -name '*.jsonl' 2>/dev/null) | while read -r file; do
         mkdir -p "$kept/$(dirname "$file")"
         cp "$run/$file" "$kept/$file"
@@ -16,6 +16,6 @@ for config in $(find runs/replication runs/ablations -name config.yaml | sort); 
         [ -f "$connectome" ] || continue
         mkdir -p "$kept/connectomes"
         target="$kept/connectomes/$(basename "$connectome")"
-        [ -f "$target" ] || "$python" cli.py connectome pack "$connectome" "$target"
+        [ "$target" -nt "$connectome" ] || "$python" cli.py connectome pack "$connectome" "$target"
     done
 done

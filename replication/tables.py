@@ -26,7 +26,6 @@ ABLATIONS = {  # by the name of their folder
     "trained_weights": "positions kept, with the weights trained there",
     "initialisation_only": "the connectome as initialisation, no mask",
     **{f"generation_{g}": f"connectome of generation {g}" for g in range(5)},
-    "global": "connectome of generation 5, pruned globally",
 }
 FIGURES = {  # (task, variant begins with, metric): what a table calls it
     ("next_word_loss", "", "bits_per_byte"): "bits per byte",

@@ -63,7 +63,8 @@ def submit(
         first_seed: the first of them.
         outer: configuration of the outer loop.
         inner: configuration of the inner loop.
-        arms: of the inner loop: Connectome, RandomConnectome, NoConnectome; an empty list for the outer loop alone.
+        arms: of the inner loop: Connectome, RandomConnectome, NoConnectome, or those that take a connectome apart; an
+            empty list for the outer loop alone.
         runs: folder of all experiments.
         nodes: nodes of a training job.
         gpus: GPUs of each node, with one process each; an evaluation takes one.
