@@ -1,7 +1,7 @@
 """The paper's claims, what we found, and verdicts by fixed rules.
 
-A difference between two arms holds if its 95 % interval lies on the claimed side of zero. To come near the dense model is
-to close at least half of the gap, in every seed. About one bit a weight is less than 1.2.
+A difference between two arms holds if its 95 % interval lies on the claimed side of zero. To come near the dense model
+is to close at least half of the gap, in every seed. About one bit a weight is less than 1.2.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
