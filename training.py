@@ -172,7 +172,11 @@ class TrainingCLI(LightningCLI):
             # another order: a resumed process would not repeat the bits of one that went on. A static graph would be
             # sorted anew as well, whatever else is asked for.
             trainer.strategy._ddp_kwargs["find_unused_parameters"] = True
-            trainer.strategy._ddp_kwargs["gradient_as_bucket_view"] = True  # gradients lie in the buckets, not twice
+            # A reduced gradient is then a part of its bucket. Lightning sets gradients to None after a step, so until
+            # they are reduced those of several micro-batches lie beside the buckets. Zeros in place of None would stay
+            # inside, but DDP divides what is inside by the number of ranks, and multiplies what it copies in by the
+            # inverse: on three ranks the first step after a resume would not repeat the bits.
+            trainer.strategy._ddp_kwargs["gradient_as_bucket_view"] = True
         return trainer
 
     def fit(self, model: LanguageModel, datamodule: FineWeb) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -180,6 +181,7 @@ class LanguageModel(L.LightningModule):
             precision="bf16-mixed" if self.trainer.precision == "bf16-mixed" else "32-true",
             compiled=self.compiled,
             masked=True,
+            buckets=isinstance(self.trainer.strategy, DDPStrategy),
             logits_budget=self.logits_budget,
         )
 

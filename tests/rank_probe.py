@@ -14,7 +14,7 @@ __all__ = ["RankProbe"]
 class RankProbe(L.Callback):
     """Writes `rank_<r>.json`: all-reduces of gradients in each micro-batch, and what was validated, in which type.
 
-    Also whether gradients lie in DDP's buckets.
+    Also whether the gradients lie in DDP's buckets after each micro-batch: all, some or none of them.
 
     Args:
         folder: where the files go, at the end.
@@ -23,12 +23,15 @@ class RankProbe(L.Callback):
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         self.reductions: list[int] = []
+        self.buckets: set[int] = set()  # addresses of their storages
+        self.in_buckets: list[str] = []
         self.windows: list[list[int]] = []  # first tokens of every window validated
         self.types: set[str] = set()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         def count(group: Any, bucket: torch.distributed.GradBucket) -> torch.futures.Future[torch.Tensor]:
             self.reductions[-1] += 1
+            self.buckets.add(bucket.buffer().untyped_storage().data_ptr())
             return allreduce_hook(group, bucket)
 
         trainer.strategy.model.register_comm_hook(None, count)
@@ -43,13 +46,14 @@ class RankProbe(L.Callback):
     ) -> None:
         self.reductions.append(0)
 
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        lie = {weight.grad.untyped_storage().data_ptr() in self.buckets for weight in pl_module.net.parameters()}
+        self.in_buckets.append("some" if len(lie) > 1 else "all" if lie.pop() else "none")
+
     def on_validation_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         self.windows += batch.tokens[:, :8].tolist()
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.in_buckets = trainer.strategy.model.gradient_as_bucket_view
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         seen: dict[str, Any] = {"reductions": self.reductions, "windows": self.windows, "types": sorted(self.types)}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from datamodules.batch import Batch
 from datamodules.manifest import Part
@@ -68,7 +69,7 @@ def test_logits_beyond_the_budget_go_through_the_head_in_chunks(
     """4 sequences of 8 tokens and 16 words are 2,048 bytes of float32 logits."""
     calls = []
     monkeypatch.setattr(
-        "lightning_modules.language_model.chunked_next_token_loss", lambda *_: calls.append(1) or torch.zeros(())
+        "lightning_modules.language_model.chunked_next_token_loss", lambda *_, **__: calls.append(1) or torch.zeros(())
     )
     numbers = {key: value for key, value in vars(TOY).items() if key != "tied_embeddings"}
     tokens = torch.zeros(4, 8, dtype=torch.int64)
@@ -107,6 +108,13 @@ def test_masks_are_counted_before_there_are_any(on_cpu: Callable[..., LanguageMo
     model = on_cpu(1)
     weights = sum(weight.numel() for weight in model.net.parameters())
     assert model.memory_of(1).static == 20 * weights
+
+
+def test_with_ddp_its_buckets_are_counted_too(on_cpu: Callable[..., LanguageModel]) -> None:
+    model = on_cpu(1)
+    alone = model.memory_of(1).static
+    model.trainer.strategy = DDPStrategy()
+    assert model.memory_of(1).static - alone == 4 * sum(weight.numel() for weight in model.net.parameters())
 
 
 def test_the_smallest_device_decides(on_cpu: Callable[..., LanguageModel]) -> None:

@@ -22,7 +22,7 @@ def toy(**changes: int) -> GPTConfig:
 
 
 def expected(config: GPTConfig, sequences: int, precision: Precision, **changes: Any) -> TrainingMemory:
-    settings: dict[str, Any] = {"compiled": False, "masked": False, "logits_budget": 8.0}
+    settings: dict[str, Any] = {"compiled": False, "masked": False, "buckets": False, "logits_budget": 8.0}
     return training_memory(config, sequences, precision=precision, **(settings | changes))
 
 
@@ -136,6 +136,12 @@ def test_static_memory_is_16_bytes_a_weight_and_4_for_its_mask(size: Any, static
     assert sparse - dense == pytest.approx(masks, abs=0.001)
 
 
+def test_buckets_of_ddp_are_4_bytes_a_weight() -> None:
+    config = toy()
+    without, with_buckets = (expected(config, 1, "32-true", buckets=buckets).static for buckets in (False, True))
+    assert with_buckets - without == weights_and_optimizer(config) / 4
+
+
 def test_an_untied_head_has_a_matrix_of_its_own_and_one_cast() -> None:
     """32 x 8 weights for each token matrix, 2 x 12 x 8 x 8 in the blocks."""
     config = GPTConfig(vocab_size=32, n_layer=2, n_head=2, n_embd=8, block_size=4, tied_embeddings=False)
@@ -153,7 +159,7 @@ A100_40, A100_80, H200 = 39.4, 79.1, 139.8  # GiB that CUDA reports
 def test_what_is_to_fit_a_gpu_does(size: Any, sequences: int, gib: float, monkeypatch: pytest.MonkeyPatch) -> None:
     room = gpu(gib, monkeypatch)
     for compiled in (False, True):
-        memory = expected(GPTConfig.named(size), sequences, "bf16-mixed", masked=True, compiled=compiled)
+        memory = expected(GPTConfig.named(size), sequences, "bf16-mixed", masked=True, buckets=True, compiled=compiled)
         assert memory.total <= room
 
 
@@ -179,4 +185,4 @@ def test_another_kind_of_device_asks_for_a_number() -> None:
 
 def test_it_says_what_it_is_made_of() -> None:
     text = str(TrainingMemory(2_700_000_000, 25_830_000_000, 2_390_000_000))
-    assert text == "30.9 GB (weights and optimizer 2.7, activations 25.8, loss 2.4)"
+    assert text == "30.9 GB (weights and optimizer 2.7, activations 25.8, working 2.4)"
