@@ -12,6 +12,8 @@ from datamodules.window_loader import TrainingWindows, ValidationWindows
 
 __all__ = ["FineWeb", "accumulation", "micro_batch_sizes"]
 
+UNTRAINED = 16  # sequences at a time in a validation alone, which keeps nothing for a backward pass
+
 
 class FineWeb(L.LightningDataModule):
     """Windows of `block_size` tokens from token shards, as global batches divided over ranks and micro-batches.
@@ -22,8 +24,9 @@ class FineWeb(L.LightningDataModule):
         validation: what to validate on, likewise.
         batch_size: sequences per optimizer step, over all ranks and micro-batches.
         micro_batch_size: sequences that one device takes at a time; the accumulation follows from it. `auto` is the
-            largest number that divides the batch and is expected to fit the device, or the one with which the run
-            began, where that does both.
+            largest number that divides the batch and is expected to fit the device, or that of the checkpoint from
+            which the run goes on, where it does both; the LightningModule is asked, by `largest_micro_batch` and
+            `fits`. Where nothing is trained, `auto` is 16.
         validation_interval: optimizer steps between two validations; must divide `steps_per_generation`.
         validation_tokens: tokens of a validation during training, from the beginning of the part.
         full_validation_tokens: tokens of the validation at the end of a generation, from the beginning of the part.
@@ -88,11 +91,13 @@ class FineWeb(L.LightningDataModule):
                 )
         if hp["micro_batch_size"] != "auto":
             self._divide(hp["micro_batch_size"])
+        elif stage != "fit":
+            self._divide(UNTRAINED)
         else:
             candidates = micro_batch_sizes(hp["batch_size"], trainer.world_size)
-            if not candidates and stage == "fit":
+            if not candidates:
                 accumulation(hp["batch_size"], 1, trainer.world_size)  # says why
-            self._divide(trainer.lightning_module.largest_micro_batch(candidates or [1]))
+            self._divide(trainer.lightning_module.largest_micro_batch(candidates))
 
     def _divide(self, micro_batch_size: int) -> None:
         """Take micro-batches of so many sequences, and tell the trainer what follows from that."""
@@ -137,7 +142,7 @@ class FineWeb(L.LightningDataModule):
             assert self.trainer is not None
             divides = before in micro_batch_sizes(self.hparams["batch_size"], self.trainer.world_size)
             if divides and self.trainer.lightning_module.fits(before):
-                rank_zero_info(f"the run goes on with micro-batches of {before}, with which it began")
+                rank_zero_info(f"the run goes on with micro-batches of {before}, as its checkpoint did")
                 self._divide(before)
                 now = self.state_dict()
         if state != now:

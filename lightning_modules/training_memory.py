@@ -28,6 +28,7 @@ Letters: P parameters, N tokens of a micro-batch, C width, L blocks, H heads, V 
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -46,6 +47,7 @@ KEPT_LAST = {"bf16-mixed": 6, "32-true": 8}  # per token and width: the last nor
 EAGER_LOGIT, COMPILED_LOGIT = 12, 6
 CHUNK_LOGIT = {"bf16-mixed": 10, "32-true": 8}  # per logit of a chunk
 BLOCK_BACKWARD = {"bf16-mixed": 26, "32-true": 21}  # per token and width, while a block's backward pass runs
+CGROUP_OF_THIS_PROCESS, CGROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")  # on Linux
 SHARE = {"cuda": 0.9, "cpu": 0.5}  # of a device; the rest is for CUDA's context, NCCL, fragments, and other programs
 
 
@@ -114,7 +116,8 @@ def training_memory(
 def usable_memory(device: torch.device, processes: int) -> int:
     """Bytes of a device that a training step may take: a share of all it has, whoever holds some of it now.
 
-    So every rank and every resume on the same kind of device comes to the same number.
+    So every rank and every resume on the same kind of device comes to the same number. A container or a batch job may
+    be allowed less main memory than the machine has.
 
     Args:
         device: a GPU for one process alone, or the CPU.
@@ -126,8 +129,23 @@ def usable_memory(device: torch.device, processes: int) -> int:
     if device.type == "cuda":
         return int(SHARE["cuda"] * torch.cuda.get_device_properties(device).total_memory)
     if device.type == "cpu":
-        return int(SHARE["cpu"] * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / processes)
+        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return int(SHARE["cpu"] * min([physical, *cgroup_limits()]) / processes)
     raise ValueError(
         f"--data.micro_batch_size auto knows the memory of CUDA devices and CPUs, this run is on {device.type}: "
         "give it a number"
     )
+
+
+def cgroup_limits() -> list[int]:
+    """Bytes of main memory that this process's control groups, and those around them, may take; perhaps none is set."""
+    limits = []
+    for line in CGROUP_OF_THIS_PROCESS.read_text().splitlines() if CGROUP_OF_THIS_PROCESS.is_file() else ():
+        _, controllers, own = line.split(":", 2)
+        if controllers not in ("", "memory"):
+            continue
+        root, name = (CGROUPS / "memory", "memory.limit_in_bytes") if controllers else (CGROUPS, "memory.max")
+        group = root / own.lstrip("/")
+        files = [each / name for each in (group, *group.parents) if each.is_relative_to(root)]
+        limits += [file.read_text().strip() for file in files if file.is_file()]
+    return [int(limit) for limit in limits if limit != "max"]

@@ -323,10 +323,12 @@ def test_auto_is_the_largest_micro_batch_that_divides_and_fits(
     assert datamodule.hparams["micro_batch_size"] == "auto"  # what was asked for
 
 
-def test_a_validation_alone_needs_no_batch_that_divides(make: Make) -> None:
-    datamodule = make(ranks=5, room=3, micro_batch_size="auto")
+def test_a_validation_alone_needs_no_batch_that_divides_and_no_room_to_train(make: Make) -> None:
+    datamodule = make(ranks=5, room=0, micro_batch_size="auto")
     datamodule.setup("validate")
-    assert datamodule.micro_batch_size == 1
+    assert datamodule.micro_batch_size == 16
+    datamodule.trainer.state.fn = "validate"  # type: ignore[assignment, union-attr]
+    assert sum(len(batch.tokens) for batch in datamodule.val_dataloader()) == 6  # of 30 windows over 5 ranks
 
 
 def test_auto_cannot_divide_what_no_number_divides(make: Make) -> None:

@@ -1,6 +1,7 @@
 """The memory model against what autograd keeps and the allocator hands out on CPU, and what follows for known GPUs."""
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -173,9 +174,32 @@ def test_a_gpu_gives_nine_tenths_of_all_it_has(monkeypatch: pytest.MonkeyPatch) 
     assert gpu(10, monkeypatch) == 9 * 2**30
 
 
-def test_processes_share_half_of_the_main_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+V1, V2 = "4:memory:/box/job\n3:cpuset:/\n0::/\n", "0::/box/job\n"
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "usable"),
+    [
+        (None, {}, 4_096_000),  # no Linux
+        (V2, {"memory.max": "max"}, 4_096_000),
+        (V2, {"box/job/memory.max": "1000000\n"}, 1_000_000),
+        (V2, {"box/job/memory.max": "max\n", "box/memory.max": "2000000\n"}, 2_000_000),
+        (V2, {"memory.max": "3000000\n"}, 3_000_000),  # in a container that sees the path outside
+        (V1, {"memory/box/job/memory.limit_in_bytes": "1000000\n"}, 1_000_000),
+        (V1, {"memory/memory.limit_in_bytes": "9223372036854771712\n"}, 4_096_000),  # no limit
+        (V1, {"cpuset/memory.limit_in_bytes": "1\n", "other/memory.max": "1\n"}, 4_096_000),
+    ],
+)
+def test_processes_share_half_of_the_main_memory_that_they_may_take(
+    groups: str | None, files: dict[str, str], usable: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
-    assert usable_memory(torch.device("cpu"), 4) == 4096 * 1000 / 2 / 4
+    monkeypatch.setattr("lightning_modules.training_memory.CGROUP_OF_THIS_PROCESS", tmp_path / "self")
+    monkeypatch.setattr("lightning_modules.training_memory.CGROUPS", tmp_path)
+    for name, text in (files | ({"self": groups} if groups else {})).items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert usable_memory(torch.device("cpu"), 4) == usable / 2 / 4
 
 
 def test_another_kind_of_device_asks_for_a_number() -> None:
