@@ -43,7 +43,7 @@ class Turns(L.Callback):
         self.seconds: dict[str, list[float]] = {name: [] for name in [*loops, own]}
         self.peaks: dict[str, int | None] = dict.fromkeys(self.seconds)
         self.start = 0.0
-        self.before = 0
+        self.failure = ""  # why the run ended early
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -55,15 +55,22 @@ class Turns(L.Callback):
             self.seconds[self.own].append(self.meter.now() - self.start)
             self.peaks[self.own] = self.meter.above_mark()
         progress(f"{self.own}: step {trainer.global_step} of {trainer.max_steps - 1}")
-        if trainer.global_step + self.steps > trainer.max_steps:
+        if trainer.global_step + self.steps >= trainer.max_steps:  # the run's last step counts no turn
             return
         deterministic = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
-        for name, loop in list(self.loops.items()):
-            self.turn(name, loop)
-        torch.use_deterministic_algorithms(deterministic)
+        try:
+            for name, loop in list(self.loops.items()):
+                self.turn(name, loop)
+        finally:
+            torch.use_deterministic_algorithms(deterministic)
         self.meter.mark()
         self.start = self.meter.now()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Keep the reason, but not the exception, which holds the run's tensors."""
+        fits = not isinstance(exception, torch.OutOfMemoryError)
+        self.failure = f"{type(exception).__name__}: {exception}".replace("\n", " ") if fits else "does not fit"
 
     def turn(self, name: str, loop: BareLoop) -> None:
         """One turn of a bare loop. One that does not fit takes no more."""
@@ -114,11 +121,12 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
         "--trainer.callbacks+=benchmarks.speed.current_turns",
     ]
     try:
-        ending = f"ended with exit status {cli.main(words)}"
-    except torch.OutOfMemoryError:
-        ending = "does not fit"
-    torch.use_deterministic_algorithms(False)
-    del Turns.current  # it holds models
+        status = cli.main(words)
+    finally:
+        torch.use_deterministic_algorithms(False)
+        del Turns.current  # it holds models
+    if status:  # medians of fewer turns would look like those of all
+        turns.seconds = {name: [] for name in turns.seconds}
     clock = "the process's CPU clock" if preset.device == "cpu" else "wall clock"
     on_gpu = preset.device == "cuda"
     columns = ["", "ms a step", "tokens/s", f"speed / {base}"]
@@ -128,7 +136,7 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
         f"Speed: {case}",
         columns,
         note=f"{preset.rounds} turns of {preset.steps} steps after one that is not counted, medians [least, most], "
-        f"{clock}. Masks and logging (every {logged} steps) are on in the command line."
+        f"{clock}. In the command line masks and logging (every {logged} steps) are on; it never chunks its loss here."
         + (" Extra memory: the peak of a turn beyond what stays." if on_gpu else ""),
     )
     peak = peak_flops(torch.device(preset.device))
@@ -142,7 +150,9 @@ def side_by_side(case: Case, run: Run, preset: Preset, shard: Path, folder: Path
             cells |= {f"speed / {base}": spread(counted[base], seconds)}
             cells |= {"MFU": f"{flops * case.tokens / step / peak:.1%}"} if peak else {}
             cells |= {"extra MB": memory / 1e6} if memory is not None else {}
+        elif name == turns.own:
+            cells["ms a step"] = turns.failure or f"ended with exit status {status}"
         else:
-            cells["ms a step"] = ending if name in (turns.own, *turns.loops) else "does not fit"
+            cells["ms a step"] = "cut short" if name in turns.loops else "does not fit"
         table.add(*(cells.get(column) for column in columns))
     return table

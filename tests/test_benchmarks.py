@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from benchmarks.preset import EAGER, PRESETS, Run
 from benchmarks.report import Report
 from benchmarks.speed import Turns, speed
 from benchmarks.table import Table
+from lightning_modules.language_model import LanguageModel
 
 ROOT = Path(command.__file__).parents[1]
+TINY = PRESETS["tiny"]
+CASE = TINY.speed[0][0]
 
 
 def test_a_table_is_markdown_with_readable_numbers() -> None:
@@ -105,13 +109,49 @@ def test_a_wrong_word_is_one_line(words: list[str], message: str, capsys: pytest
 
 
 def test_the_command_line_takes_turns_with_a_bare_loop() -> None:
-    case = PRESETS["tiny"].speed[0][0]
-    preset = replace(PRESETS["tiny"], speed=((case, (Run(compile=False, beside=(EAGER,)),)),))
-    (table,) = speed(preset)
+    (table,) = speed(replace(TINY, speed=((CASE, (Run(compile=False, beside=(EAGER,)),)),)))
     assert [row[0] for row in table.rows] == ["bare loop, eager", "command line, eager"]
     for row in table.rows:
-        assert row[2] == pytest.approx(1e3 * case.tokens / row[1])  # type: ignore[operator]
+        assert row[2] == pytest.approx(1e3 * CASE.tokens / row[1])  # type: ignore[operator]
     assert table.columns[3:] == ["speed / bare loop, eager"]  # no MFU on a CPU
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [(torch.OutOfMemoryError("too much"), "does not fit"), (ValueError("a\nreason"), "ValueError: a reason")],
+)
+def test_a_run_that_fails_late_shows_no_medians(
+    error: Exception, said: str, failing: Callable[[Exception], Run]
+) -> None:
+    (table,) = speed(replace(TINY, speed=((CASE, (failing(error),)),)))
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert cells["bare loop, eager"] == ["cut short", None, None]
+    assert cells["command line, eager, deterministic"] == [said, None, None]
+
+
+def test_an_error_that_is_not_expected_leaves_nothing_behind(failing: Callable[[Exception], Run]) -> None:
+    with pytest.raises(KeyError):
+        list(speed(replace(TINY, speed=((CASE, (failing(KeyError("x")),)),))))
+    assert not hasattr(Turns, "current")
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Run]:
+    """Makes a deterministic run that raises an error in its third turn, the second that is counted."""
+
+    def make(error: Exception) -> Run:
+        step = LanguageModel.training_step
+
+        def until(model: LanguageModel, *words: Any) -> torch.Tensor:
+            if model.trainer.global_step == 5:
+                raise error
+            return step(model, *words)
+
+        monkeypatch.setattr(LanguageModel, "training_step", until)
+        return Run(compile=False, deterministic=True, beside=(EAGER,))
+
+    return make
 
 
 @pytest.mark.parametrize("name", ["masks", "checkpoint"])
@@ -152,7 +192,8 @@ def test_on_a_gpu_time_is_taken_when_it_has_finished(monkeypatch: pytest.MonkeyP
     assert peaks == {"run": 10}
 
 
-def test_a_bare_loop_that_does_not_fit_a_gpu_leaves_the_run_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_bare_loop_that_does_not_fit_a_gpu_leaves_the_run_alone(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
     FakeGPU(monkeypatch)
 
     class Loop:
@@ -165,9 +206,9 @@ def test_a_bare_loop_that_does_not_fit_a_gpu_leaves_the_run_alone(monkeypatch: p
                 raise torch.OutOfMemoryError
 
     loops: Any = {"small": Loop(True), "large": Loop(False)}
-    turns = Turns(loops, "run", steps=2, meter=Meter("cuda"))
-    for step in range(7):
-        trainer: Any = type("Trainer", (), {"global_step": step, "max_steps": 7})
+    turns = Turns(loops, "run", steps=steps, meter=Meter("cuda"))
+    for step in range(3 * steps + 1):
+        trainer: Any = type("Trainer", (), {"global_step": step, "max_steps": 3 * steps + 1})
         turns.on_train_batch_start(trainer, None, None, step)  # type: ignore[arg-type]
     assert {name: len(seconds) for name, seconds in turns.seconds.items()} == {"small": 3, "large": 0, "run": 3}
     assert turns.peaks == {"small": 10, "large": None, "run": 10}
