@@ -1,6 +1,7 @@
 """The shortest loop that trains our `LanguageModel`: what the command line is held against."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from benchmarks.preset import Case, Variant
 from datamodules.batch import Batch
 from datamodules.token_shards import open_shard
-from lightning_modules.chunked_loss import chunked_next_token_loss
+from lightning_modules.chunked_loss import chunked_next_token_loss, logit_gradient
 from lightning_modules.gpt import next_token_loss
 from lightning_modules.language_model import LanguageModel
 
@@ -34,12 +35,12 @@ class BareLoop:
         self.weights = list(self.model.net.parameters())
         self.optimizer = self.model.configure_optimizers()["optimizer"]
         self.masks = [(torch.rand_like(w) < 0.8).float() for w in self.weights] if variant.masks else []
-        self.loss = chunked_next_token_loss if variant.chunked else next_token_loss
+        plain, softmax = next_token_loss, logit_gradient
         if variant.compile:
             for block in self.model.net.transformer.h:
                 block.compile()
-            if not variant.chunked:
-                self.loss = torch.compile(next_token_loss)
+            plain, softmax = torch.compile(next_token_loss), torch.compile(logit_gradient)
+        self.loss = partial(chunked_next_token_loss, logit_gradient=softmax) if variant.chunked else plain
         self.batches = self.read(shard)
 
     def read(self, shard: Path) -> Iterator[Batch]:

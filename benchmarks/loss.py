@@ -28,12 +28,12 @@ def loss(preset: Preset) -> Iterator[Table]:
 def forms(size: LossSize) -> dict[str, Loss]:
     """The plain loss and the one in chunks, with compiled forms of both; the plain eager one comes first."""
     rows = rows_of_a_chunk(size.tokens)
-    compiled = torch.compile(logit_gradient, dynamic=False)
+    compiled = torch.compile(logit_gradient)
     return {
         "plain": next_token_loss,
         f"chunks of {rows} rows, the default": chunked_next_token_loss,
         **{f"chunks of {n} rows": partial(chunked_next_token_loss, rows=n) for n in size.rows},
-        "plain, compiled": torch.compile(next_token_loss, dynamic=False),
+        "plain, compiled": torch.compile(next_token_loss),
         f"chunks of {rows} rows, their softmax compiled": partial(chunked_next_token_loss, logit_gradient=compiled),
     }
 
