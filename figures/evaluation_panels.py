@@ -53,7 +53,7 @@ def brain_by_layer(rows: Collection[Shown], ax: Axes) -> Axes:
     levels(rows, ax)
     ax.set(xlabel="Layer (0: embedding)", ylabel=R_LABEL)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return legend(ax, loc="lower right")
+    return legend(ax)
 
 
 def compression(rows: Collection[Shown], ax: Axes) -> Axes:

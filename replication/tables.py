@@ -110,7 +110,7 @@ def _difference(one: BySeed, other: BySeed) -> list[str]:
         return ["", ""]
     mean, low, high, p = paired(np.array([one[s] for s in seeds]), np.array([other[s] for s in seeds]))
     interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
-    return [f"{mean:+.3f}{interval}", f"{p:.3f}" if p is not None else ""]
+    return [f"{mean:+.3f}{interval}", "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"]
 
 
 def _table(rows: Iterator[list[str]]) -> str:
