@@ -99,7 +99,7 @@ def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LanguageModel]:
 def test_the_largest_micro_batch_that_fits_is_chosen_and_said(
     on_cpu: Callable[..., LanguageModel], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="lightning.pytorch"):
         assert on_cpu(4).largest_micro_batch([1, 2, 3, 6]) == 3
     assert re.search(r"micro-batches of 3: \S+ GB \(.*\) expected of \S+ GB usable", caplog.text)
 
