@@ -196,7 +196,8 @@ class TrainingCLI(LightningCLI):
             try:
                 self.trainer.fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
             except torch.OutOfMemoryError as error:
-                raise RuntimeError(_out_of_memory(model, datamodule)) from error
+                message = model.memory.exhausted(datamodule.micro_batch_size, datamodule.smaller_micro_batches())
+                raise RuntimeError(message) from error
 
     def validate(self, model: LanguageModel, datamodule: FineWeb, **_: Any) -> None:
         """Next-token loss on the validation part: its beginning, and all of it."""
@@ -276,18 +277,6 @@ def _check_strategy(strategy: Any) -> None:
         refuse_sharding(StrategyRegistry[strategy]["strategy"])
     elif not isinstance(strategy, str):  # a class and its options
         refuse_sharding(getattr(strategies, strategy.class_path.split(".")[-1], DDPStrategy))
-
-
-def _out_of_memory(model: LanguageModel, datamodule: FineWeb) -> str:
-    """What happened, and the micro-batch to try next."""
-    now, smaller = datamodule.micro_batch_size, datamodule.smaller_micro_batches()
-    advice = (
-        f"set --data.micro_batch_size {smaller[-1]}, the next smaller divisor; the same command goes on from the last "
-        "checkpoint"
-        if smaller
-        else "a smaller one there is not: choose a smaller --model.size, or another device"
-    )
-    return f"out of memory on {model.device} with micro-batches of {now}, {model.memory_of(now)} expected; {advice}"
 
 
 def quieten() -> None:

@@ -81,7 +81,6 @@ def main(words: list[str]) -> int:
         return complain("--preset gpu needs a CUDA device, and there is none; --preset tiny takes its paths on a CPU")
     if preset.device == "cpu":
         torch.set_num_threads(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     report = Report(words, device=preset.device, file=options.json)
     failed = []
     for name in options.tables or TABLES:
@@ -107,4 +106,5 @@ def complain(message: str) -> int:
 
 
 if __name__ == "__main__":
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """The connectome: which weights exist, and whether each excites (+1) or inhibits (-1)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -113,42 +113,40 @@ class Connectome:
         return cls(matrices, architecture or {}, provenance or Provenance())
 
     def random_like(self, seed: int) -> "Connectome":
-        """As many weights in every matrix as here, at random positions with random signs: the paper's control.
+        """As many weights in every matrix as here, at random positions with random signs: the paper's control."""
 
-        Each matrix draws from its own generator, seeded with (seed, index of the matrix in order of name), on the CPU:
-        the same draw on every machine.
-        """
-        matrices = {}
-        for index, (name, matrix) in enumerate(sorted(self.matrices.items())):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+        def draw(matrix: Tensor, generator: torch.Generator) -> Tensor:
             kept = int(matrix.count_nonzero())
             keys = torch.randint(2**31 - 1, (matrix.numel(),), generator=generator, dtype=torch.int32)
             positions = smallest(keys, kept)
             signs = torch.randint(0, 2, (kept,), generator=generator, dtype=torch.int8) * 2 - 1
-            random = torch.zeros(matrix.numel(), dtype=torch.int8)
-            matrices[name] = random.masked_scatter_(positions, signs).view_as(matrix)
-        ordered = {name: matrices[name] for name in self.matrices}
-        origin = self.provenance
-        note = f"random control matched per matrix to generation {origin.generation} of seed {origin.seed}"
-        provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
-        return Connectome(ordered, self.architecture, provenance)
+            return torch.zeros(matrix.numel(), dtype=torch.int8).masked_scatter_(positions, signs).view_as(matrix)
+
+        return self._drawn_anew(seed, draw, "random control matched per matrix to")
 
     def shuffled_signs(self, seed: int) -> "Connectome":
-        """The same weights exist; the signs of each matrix are dealt out anew among them, as many of each as before.
+        """The same weights exist; the signs of each matrix are dealt out anew among them, as many of each as before."""
 
-        Each matrix has its own generator, as in `random_like`.
-        """
-        matrices = {}
-        for index, (name, matrix) in enumerate(sorted(self.matrices.items())):
-            generator = torch.Generator().manual_seed(seed * 1_000_003 + index)
+        def draw(matrix: Tensor, generator: torch.Generator) -> Tensor:
             signs = matrix[matrix != 0]
             dealt = signs[torch.randperm(len(signs), generator=generator)]
-            matrices[name] = torch.zeros_like(matrix).masked_scatter_(matrix != 0, dealt)
-        ordered = {name: matrices[name] for name in self.matrices}
+            return torch.zeros_like(matrix).masked_scatter_(matrix != 0, dealt)
+
+        return self._drawn_anew(seed, draw, "signs shuffled within each matrix of")
+
+    def _drawn_anew(self, seed: int, draw: Callable[[Tensor, torch.Generator], Tensor], how: str) -> "Connectome":
+        """A control of which each matrix is drawn from this one's.
+
+        Each has its own generator, seeded with (seed, index of the matrix in order of name), on the CPU: the same draw
+        on every machine.
+        """
+        matrices = dict(self.matrices)
+        for index, name in enumerate(sorted(matrices)):
+            matrices[name] = draw(matrices[name], torch.Generator().manual_seed(seed * 1_000_003 + index))
         origin = self.provenance
-        note = f"signs shuffled within each matrix of generation {origin.generation} of seed {origin.seed}"
+        note = f"{how} generation {origin.generation} of seed {origin.seed}"
         provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
-        return Connectome(ordered, self.architecture, provenance)
+        return Connectome(matrices, self.architecture, provenance)
 
     @property
     def n_weights(self) -> int:

@@ -12,7 +12,7 @@ from datamodules.window_loader import TrainingWindows, ValidationWindows
 
 __all__ = ["FineWeb", "accumulation", "micro_batch_sizes"]
 
-UNTRAINED = 16  # sequences at a time in a validation alone, which keeps nothing for a backward pass
+VALIDATED_AT_ONCE = 16  # sequences at a time in a validation alone, which keeps nothing for a backward pass
 
 
 class FineWeb(L.LightningDataModule):
@@ -25,8 +25,8 @@ class FineWeb(L.LightningDataModule):
         batch_size: sequences per optimizer step, over all ranks and micro-batches.
         micro_batch_size: sequences that one device takes at a time; the accumulation follows from it. `auto` is the
             largest number that divides the batch and is expected to fit the device, or that of the checkpoint from
-            which the run goes on, where it does both; the LightningModule is asked, by `largest_micro_batch` and
-            `fits`. Where nothing is trained, `auto` is 16.
+            which the run goes on, where it does both; the LightningModule's `memory` is asked. Where nothing is
+            trained, `auto` is 16.
         validation_interval: optimizer steps between two validations; must divide `steps_per_generation`.
         validation_tokens: tokens of a validation during training, from the beginning of the part.
         full_validation_tokens: tokens of the validation at the end of a generation, from the beginning of the part.
@@ -92,12 +92,12 @@ class FineWeb(L.LightningDataModule):
         if hp["micro_batch_size"] != "auto":
             self._divide(hp["micro_batch_size"])
         elif stage != "fit":
-            self._divide(UNTRAINED)
+            self._divide(VALIDATED_AT_ONCE)
         else:
             candidates = micro_batch_sizes(hp["batch_size"], trainer.world_size)
             if not candidates:
                 accumulation(hp["batch_size"], 1, trainer.world_size)  # says why
-            self._divide(trainer.lightning_module.largest_micro_batch(candidates))
+            self._divide(trainer.lightning_module.memory.largest_micro_batch(candidates))
 
     def _divide(self, micro_batch_size: int) -> None:
         """Take micro-batches of so many sequences, and tell the trainer what follows from that."""
@@ -141,7 +141,7 @@ class FineWeb(L.LightningDataModule):
         if self.hparams["micro_batch_size"] == "auto" and before != self.micro_batch_size:
             assert self.trainer is not None
             divides = before in micro_batch_sizes(self.hparams["batch_size"], self.trainer.world_size)
-            if divides and self.trainer.lightning_module.fits(before):
+            if divides and self.trainer.lightning_module.memory.fits(before):
                 rank_zero_info(f"the run goes on with micro-batches of {before}, as its checkpoint did")
                 self._divide(before)
                 now = self.state_dict()

@@ -1,23 +1,20 @@
 """A GPT that learns to predict the next token. It never hears of connectomes: evolution acts on it from outside."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.strategies import DDPStrategy
-from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from datamodules.batch import Batch
 from datamodules.manifest import part_of
 from lightning_modules.chunked_loss import chunked_next_token_loss, float32_logits, logit_gradient
+from lightning_modules.device_memory import DeviceMemory
 from lightning_modules.gpt import GPT, GPTConfig, Size, next_token_loss
 from lightning_modules.schedule import learning_rate_factor
 from lightning_modules.token_mean import TokenMean
-from lightning_modules.training_memory import TrainingMemory, training_memory, usable_memory
 from lightning_modules.weights import read_weights
 
 __all__ = ["LanguageModel", "NonFiniteError"]
@@ -106,7 +103,7 @@ class LanguageModel(L.LightningModule):
         self.restored: dict[str, Any] | None = None  # the checkpoint, until its micro-batches are counted anew
         if weights:
             self.record = dict(weights.record)
-        self.compile_blocks = self.compiled = compile
+        self.compiled = compile
         self.logits_budget = logits_budget
         self.next_token_loss, self.logit_gradient = next_token_loss, logit_gradient
         self.validation_loss = TokenMean()
@@ -131,8 +128,7 @@ class LanguageModel(L.LightningModule):
             raise ValueError(
                 f"the model was trained on tokens of {known!r}, the shards hold tokens of {part.tokenizer!r}"
             )
-        if self.compile_blocks:
-            self.compile_blocks = False
+        if self.compiled and self.next_token_loss is next_token_loss:
             for block in self.net.transformer.h:
                 block.compile()
             self.next_token_loss = torch.compile(next_token_loss)
@@ -145,51 +141,10 @@ class LanguageModel(L.LightningModule):
             return chunked_next_token_loss(hidden, head, batch.targets, logit_gradient=self.logit_gradient)
         return self.next_token_loss(hidden, head, batch.targets)
 
-    # the micro-batch
-
-    def largest_micro_batch(self, candidates: Sequence[int]) -> int:
-        """The largest that is expected to fit every rank's device while weights are absent too; says which and why.
-
-        Absent weights have masks, so all generations and arms of an experiment come to the same number.
-
-        Args:
-            candidates: numbers of sequences, one at least.
-
-        Raises:
-            ValueError: with the arithmetic, if none fits, or the memory of such a device is not known.
-        """
-        room = self.room()
-        for sequences in sorted(candidates, reverse=True):
-            memory = self.memory_of(sequences)
-            if memory.total <= room:
-                rank_zero_info(f"micro-batches of {sequences}: {memory} expected of {room / 1e9:.1f} GB usable")
-                return sequences
-        raise ValueError(
-            f"a micro-batch of {sequences} does not fit: {memory} expected of {room / 1e9:.1f} GB usable; choose a "
-            "smaller --model.size, or name --data.micro_batch_size to try it all the same"
-        )
-
-    def fits(self, sequences: int) -> bool:
-        """Whether a micro-batch of so many sequences is expected to fit every rank's device."""
-        return self.memory_of(sequences).total <= self.room()
-
-    def memory_of(self, sequences: int) -> TrainingMemory:
-        """What a training step with so many sequences is expected to take."""
-        return training_memory(
-            self.config,
-            sequences,
-            precision="bf16-mixed" if self.trainer.precision == "bf16-mixed" else "32-true",
-            compiled=self.compiled,
-            masked=True,
-            buckets=isinstance(self.trainer.strategy, DDPStrategy),
-            logits_budget=self.logits_budget,
-        )
-
-    def room(self) -> int:
-        """Bytes that a step may take; those of the smallest device, where ranks have different ones."""
-        strategy = self.trainer.strategy
-        mine = usable_memory(strategy.root_device, self.trainer.num_devices)
-        return int(strategy.reduce(torch.tensor(mine, device=strategy.root_device), reduce_op="min"))
+    @property
+    def memory(self) -> DeviceMemory:
+        """Of the devices it is trained on: which micro-batches fit."""
+        return DeviceMemory(self.trainer, self.config, compiled=self.compiled, logits_budget=self.logits_budget)
 
     # training
 
@@ -248,9 +203,8 @@ class LanguageModel(L.LightningModule):
             )
         limit = float("inf") if gradient_clip_val is None else gradient_clip_val
         self.norm.copy_(torch.nn.utils.clip_grad_norm_(self.net.parameters(), limit))
-        finite = torch.isfinite(self.norm) & torch.isfinite(self.loss_sum)
-        new = (self.first_bad_step < 0) & ~finite
-        self.first_bad_step.copy_(torch.where(new, self.trainer.global_step + 1, self.first_bad_step))
+        bad = ~(torch.isfinite(self.norm) & torch.isfinite(self.loss_sum)) & (self.first_bad_step < 0)
+        self.first_bad_step.copy_(torch.where(bad, self.trainer.global_step + 1, self.first_bad_step))
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Update, then log if it is due: before any callback saves a checkpoint, so that no point is lost."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from connectome import load_connectome
 from figures.comparisons import paired
+from figures.paper_values import UPPER_BOUND, paper_values
 from figures.results import Measurement
 from replication.measured import BySeed, at_the_end, closed_gap, peak_of_reading_times
 
@@ -24,20 +25,18 @@ class Claim(NamedTuple):
     Args:
         text: what is claimed.
         figure: the figure in which it shows, as a task, the beginning of a variant, and a metric.
+        panel: of the authors' values.
         one: arm.
         other: arm that is subtracted.
         sign: of the difference that is claimed.
-        paper: the paper's difference.
-        digits: to print.
     """
 
     text: str
     figure: tuple[str, str, str]
-    one: str
-    other: str
-    sign: int
-    paper: str
-    digits: int = 3
+    panel: str
+    one: str = "Connectome"
+    other: str = "NoConnectome"
+    sign: int = 1
 
 
 LOSS = ("validation", "standard", "loss_full")
@@ -46,62 +45,39 @@ CLAIMS = (
         "**The Efficient Connectome Hypothesis:** from little text, a model with an evolved connectome learns more "
         "than a dense one. Loss, Connectome minus NoConnectome",
         LOSS,
-        "Connectome",
-        "NoConnectome",
-        -1,
-        "-0.310",
+        "loss_over_training",
+        sign=-1,
     ),
     Claim(
         "It is the wiring, not that it is sparse. Loss, Connectome minus RandomConnectome",
         LOSS,
-        "Connectome",
-        "RandomConnectome",
-        -1,
-        "-1.845",
+        "loss_over_training",
+        other="RandomConnectome",
+        sign=-1,
     ),
     Claim(
         "Random wiring of the same density is worse than none. Loss, RandomConnectome minus NoConnectome",
         LOSS,
-        "RandomConnectome",
-        "NoConnectome",
-        1,
-        "+1.535",
+        "loss_over_training",
+        one="RandomConnectome",
     ),
-    Claim(
-        "HellaSwag, Connectome minus NoConnectome",
-        ("hellaswag", "paper", "acc_sum"),
-        "Connectome",
-        "NoConnectome",
-        1,
-        "+0.007",
-    ),
-    Claim(
-        "MMLU, Connectome minus NoConnectome", ("mmlu", "paper", "acc_sum"), "Connectome", "NoConnectome", 1, "+0.006"
-    ),
+    Claim("HellaSwag, Connectome minus NoConnectome", ("hellaswag", "paper", "acc_sum"), "hellaswag"),
+    Claim("MMLU, Connectome minus NoConnectome", ("mmlu", "paper", "acc_sum"), "mmlu"),
     Claim(
         "Reading times at the peak of training, r, Connectome minus NoConnectome",
         ("natural_stories", "paper", "peak"),
-        "Connectome",
-        "NoConnectome",
-        1,
-        "+0.005",
+        "reading_times",
     ),
     Claim(
         "Brain responses, r at the layer chosen on other sentences (the paper's: at the best layer), Connectome "
         "minus NoConnectome",
         ("tuckute2024", "paper", "r_nested_layer"),
-        "Connectome",
-        "NoConnectome",
-        1,
-        "+0.028",
+        "brain_by_layer",
     ),
     Claim(
         "Brain responses, r of the 1 % localised units, Connectome minus NoConnectome",
         ("tuckute2024", "paper", "localised_1pct"),
-        "Connectome",
-        "NoConnectome",
-        1,
-        "+0.007",
+        "localised_1pct",
     ),
 )
 NOT_TESTED = (
@@ -121,17 +97,19 @@ def claim_rows(measured: Sequence[Measurement], folder: Path) -> Iterator[list[s
     for claim in CLAIMS:
         one, other = (_values(measured, claim.figure, arm) for arm in (claim.one, claim.other))
         seeds = sorted(one.keys() & other.keys())
+        authors = f"{_authors(claim.panel, claim.one) - _authors(claim.panel, claim.other):+.3f}"
         if len(seeds) < 2:
-            yield [claim.text, claim.paper, "", str(len(seeds)), "not tested"]
+            yield [claim.text, authors, "", str(len(seeds)), "not tested"]
             continue
         mean, low, high, _ = paired(np.array([one[s] for s in seeds]), np.array([other[s] for s in seeds]))
-        found = f"{mean:+.{claim.digits}f} [{low:+.{claim.digits}f}, {high:+.{claim.digits}f}]"
-        yield [claim.text, claim.paper, found, str(len(seeds)), verdict(low, high, claim.sign)]
+        found = f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
+        yield [claim.text, authors, found, str(len(seeds)), verdict(low, high, claim.sign)]
     shares = closed_gap(measured)
+    dense, evolved, bound = (_authors("loss_over_training", one) for one in ("NoConnectome", "Connectome", UPPER_BOUND))
     yield [
         "The connectome comes near a dense model that was trained on the large corpus: share of the gap between "
         "NoConnectome and that model which it closes",
-        "61 %",
+        f"{(dense - evolved) / (dense - bound):.0%}".replace("%", " %"),
         f"{100 * np.mean([*shares.values()]):.0f} % (seeds: {', '.join(f'{100 * x:.0f} %' for x in shares.values())})",
         str(len(shares)),
         "holds" if min(shares.values()) >= 0.5 else "does not hold",
@@ -153,6 +131,14 @@ def verdict(low: float | None, high: float | None, sign: int) -> str:
     if low is None or high is None or low <= 0 <= high:
         return "cannot tell"
     return "holds" if low * sign > 0 else "does not hold"
+
+
+def _authors(panel: str, arm: str) -> float:
+    """The authors' value: of a loss that at the end, of a curve of correlations the largest."""
+    points = [row for row in paper_values(panel) if row.series == arm]
+    if panel == "loss_over_training":
+        return max(points, key=lambda row: row.x).y
+    return max(row.y for row in points)
 
 
 def _values(measured: Sequence[Measurement], figure: tuple[str, str, str], arm: str) -> BySeed:

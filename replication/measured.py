@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from figures.experiment import last_measurements
-from figures.results import LOSS_FULL, VALIDATION, Measurement, read_measurements
+from figures.results import Measurement, ends_of, read_measurements
 from figures.runs import OUTER, find_runs
 
-__all__ = ["ARMS", "BySeed", "at_the_end", "closed_gap", "losses", "peak_of_reading_times", "read"]
+__all__ = ["BySeed", "at_the_end", "closed_gap", "losses", "peak_of_reading_times", "read"]
 
 BySeed = Mapping[int, float]
-ARMS = ("Connectome", "NoConnectome", "RandomConnectome")
 
 
 def read(folder: Path) -> list[Measurement]:
@@ -21,9 +20,9 @@ def read(folder: Path) -> list[Measurement]:
 def losses(measured: Sequence[Measurement]) -> dict[str, BySeed]:
     """Loss at the end on the whole validation part, by arm and seed; of the outer loop that of generation 0."""
     found: dict[str, dict[int, float]] = {}
-    for m in measured:
-        if (m.task, m.metric, m.generation) == (VALIDATION, LOSS_FULL, 0):
-            found.setdefault(m.arm, {})[m.seed] = m.value
+    for end in ends_of(measured):
+        if end.generation == 0:
+            found.setdefault(end.arm, {})[end.seed] = end.loss
     return dict(found)
 
 

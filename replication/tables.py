@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from figures.arms import ARMS
 from figures.comparisons import paired
-from figures.results import DENSITY, LOSS_FULL, VALIDATION, Measurement
+from figures.results import Measurement, ends_of
 from figures.runs import OUTER
 from replication.claims import claim_rows
-from replication.measured import ARMS, BySeed, at_the_end, losses, read
+from replication.measured import BySeed, at_the_end, losses, read
 
 __all__ = ["tables"]
 
@@ -75,12 +76,11 @@ def _loss_rows(by_arm: Mapping[str, BySeed]) -> Iterator[list[str]]:
 
 
 def _generation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
-    outer = [m for m in measured if m.arm == OUTER and m.task == VALIDATION]
-    generations = sorted({m.generation for m in outer})
-    yield ["generation", *map(str, generations)]
-    for metric, name in ((DENSITY, "density in training"), (LOSS_FULL, "loss at its end, mean")):
-        values = [[m.value for m in outer if (m.metric, m.generation) == (metric, g)] for g in generations]
-        yield [name, *(f"{np.mean(each):.3f}" for each in values)]
+    outer = [end for end in ends_of(measured) if end.arm == OUTER]
+    groups = [[end for end in outer if end.generation == g] for g in sorted({end.generation for end in outer})]
+    yield ["generation", *(str(ends[0].generation) for ends in groups)]
+    yield ["density in training", *(f"{np.mean([end.density for end in ends]):.3f}" for ends in groups)]
+    yield ["loss at its end, mean", *(f"{np.mean([end.loss for end in ends]):.3f}" for ends in groups)]
 
 
 def _evaluation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
@@ -97,7 +97,7 @@ def _ablation_rows(by_arm: Mapping[str, BySeed], ablations: Mapping[str, Sequenc
     yield ["", "density", "loss", "minus Connectome", "p", "minus NoConnectome", "p", "seeds"]
     for name, measured in ablations.items():
         (values,) = losses(measured).values()
-        density = next(m.value for m in measured if m.metric == DENSITY)
+        density = ends_of(measured)[0].density
         differences = [*_difference(values, by_arm["Connectome"]), *_difference(values, by_arm["NoConnectome"])]
         mean = f"{np.mean([*values.values()]):.3f}"
         yield [ABLATIONS[name], f"{density:.3f}", mean, *differences, str(len(values))]

@@ -11,7 +11,7 @@ from callbacks import stop_signal
 from callbacks.run_folder import RunFolder
 from connectome import load_connectome, save_connectome
 from lightning_modules.chunked_loss import chunked_next_token_loss
-from lightning_modules.language_model import LanguageModel
+from lightning_modules.device_memory import DeviceMemory
 from lightning_modules.records import read_records
 from lightning_modules.weights import read_checkpoint
 from tests.interruption import InterruptedError_
@@ -141,8 +141,7 @@ def test_a_run_that_chose_its_micro_batch_keeps_it_on_a_larger_device(
     """The first device holds 4 or 5 sequences, as the undisturbed run has them; the second all 12."""
 
     def has_room_for(sequences: int) -> None:
-        memory = functools.partial(LanguageModel.memory_of, sequences=sequences)
-        monkeypatch.setattr(LanguageModel, "room", lambda model: memory(model).total)
+        monkeypatch.setattr(DeviceMemory, "room", lambda memory: memory.of(sequences).total)
 
     has_room_for(5)
     with pytest.raises(SystemExit):

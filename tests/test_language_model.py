@@ -1,13 +1,10 @@
-"""What a LanguageModel refuses before it trains or validates, and which micro-batch it chooses."""
+"""What a LanguageModel refuses before it trains or validates, and how it counts."""
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from lightning.pytorch.strategies import DDPStrategy
 
 from datamodules.batch import Batch
 from datamodules.manifest import Part
@@ -75,60 +72,6 @@ def test_logits_beyond_the_budget_go_through_the_head_in_chunks(
     tokens = torch.zeros(4, 8, dtype=torch.int64)
     LanguageModel(**numbers, logits_budget=budget).loss(Batch(tokens, tokens))
     assert bool(calls) is chunked
-
-
-# the micro-batch
-
-
-@pytest.fixture
-def on_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., LanguageModel]:
-    """Makes a toy attached to as much of a trainer as it looks at, with room for a micro-batch of `room` sequences."""
-
-    def make(room: int, others: int | None = None) -> LanguageModel:
-        model = LanguageModel(**{key: value for key, value in vars(TOY).items() if key != "tied_embeddings"})
-        strategy = SimpleNamespace(root_device=torch.device("cpu"))
-        model._trainer = SimpleNamespace(precision="32-true", num_devices=1, strategy=strategy)  # type: ignore[assignment]
-        mine, least = (model.memory_of(number).total for number in (room, room if others is None else others))
-        monkeypatch.setattr("lightning_modules.language_model.usable_memory", lambda *_: mine)
-        strategy.reduce = lambda tensor, reduce_op: torch.minimum(tensor, torch.tensor(least))
-        return model
-
-    return make
-
-
-def test_the_largest_micro_batch_that_fits_is_chosen_and_said(
-    on_cpu: Callable[..., LanguageModel], caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level("INFO", logger="lightning.pytorch"):
-        assert on_cpu(4).largest_micro_batch([1, 2, 3, 6]) == 3
-    assert re.search(r"micro-batches of 3: \S+ GB \(.*\) expected of \S+ GB usable", caplog.text)
-
-
-def test_masks_are_counted_before_there_are_any(on_cpu: Callable[..., LanguageModel]) -> None:
-    model = on_cpu(1)
-    weights = sum(weight.numel() for weight in model.net.parameters())
-    assert model.memory_of(1).static == 20 * weights
-
-
-def test_with_ddp_its_buckets_are_counted_too(on_cpu: Callable[..., LanguageModel]) -> None:
-    model = on_cpu(1)
-    alone = model.memory_of(1).static
-    model.trainer.strategy = DDPStrategy()
-    assert model.memory_of(1).static - alone == 4 * sum(weight.numel() for weight in model.net.parameters())
-
-
-def test_the_smallest_device_decides(on_cpu: Callable[..., LanguageModel]) -> None:
-    model = on_cpu(4, others=2)
-    assert model.largest_micro_batch([1, 2, 3, 6]) == 2
-    assert model.fits(2)
-    assert not model.fits(3)
-
-
-def test_a_model_that_does_not_fit_at_all_is_refused_with_the_arithmetic(on_cpu: Callable[..., LanguageModel]) -> None:
-    with pytest.raises(
-        ValueError, match=r"a micro-batch of 2 does not fit: .* GB usable; choose a smaller --model.size"
-    ):
-        on_cpu(1).largest_micro_batch([2, 4])
 
 
 def test_micro_batches_of_a_checkpoint_are_counted_anew() -> None:
