@@ -8,7 +8,7 @@ compare    two models item by item, on the evaluations that both have
 evaluate   evaluations of all weights that runs have kept along training, as one table
 prepare    text -> token shards
 report     runs -> the paper's figures, ours beside the authors', and all results on one page
-connectome info | diff | random | pack | plot: what a connectome is, and what it looks like
+connectome info | diff | random | graft | pack | plot: what a connectome is, and what it looks like
 export     a model as a folder that transformers loads; --push uploads it
 submit     what is left of an experiment, as SLURM job arrays; --dry_run shows the plan
 """
@@ -58,15 +58,15 @@ def report(args: Sequence[str]) -> None:
 
 
 def connectome(args: Sequence[str]) -> None:
-    """What a connectome is and looks like, what two have in common, a random control, a smaller file."""
+    """What a connectome is and looks like, what two have in common, a random control, a graft, a smaller file."""
     from jsonargparse import ArgumentParser
 
-    from connectome.description import diff, info, pack, random
+    from connectome.description import diff, graft, info, pack, random
     from figures.anatomy import plot
 
     parser = ArgumentParser(prog="cli.py connectome", description="Look at connectomes.")
     subcommands = parser.add_subcommands(dest="verb")
-    verbs: tuple[Callable[..., None], ...] = (info, diff, random, pack, plot)
+    verbs: tuple[Callable[..., None], ...] = (info, diff, random, graft, pack, plot)
     for verb in verbs:
         options = ArgumentParser(description=(verb.__doc__ or "").split("\n")[0])
         if verb is plot:

@@ -1,4 +1,4 @@
-"""`python cli.py connectome info | diff | random | pack`: connectomes in words, and as other files."""
+"""`python cli.py connectome info | diff | random | graft | pack`: connectomes in words, and as other files."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +7,7 @@ from connectome.anatomy import against_chance, anatomy
 from connectome.file import load_connectome, save_connectome
 from connectome.ternary_coding import independent_bits
 
-__all__ = ["diff", "info", "pack", "random"]
+__all__ = ["diff", "graft", "info", "pack", "random"]
 
 DENSE_BITS = TOKEN_BITS = 16
 
@@ -76,6 +76,19 @@ def random(file: str, out: str, seed: int = 0) -> None:
     """
     save_connectome(load_connectome(file).random_like(seed), out)
     print(f"{out}: random control of {file}, seed {seed}")
+
+
+def graft(file: str, other: str, part: str, out: str) -> None:
+    """Write a connectome of which some matrices come from another, to ask which part of the wiring helps.
+
+    Args:
+        file: the connectome.
+        other: gives the matrices whose names contain `part`.
+        part: of a name, such as `wte` for the embedding, `attn`, `mlp` or `h.0.` for a layer.
+        out: where it is written.
+    """
+    save_connectome(load_connectome(file).graft(load_connectome(other), part), out)
+    print(f"{out}: {part} of {other}, the rest of {file}")
 
 
 def pack(file: str, out: str) -> None:

@@ -134,6 +134,21 @@ class Connectome:
 
         return self._drawn_anew(seed, draw, "signs shuffled within each matrix of")
 
+    def graft(self, other: "Connectome", part: str) -> "Connectome":
+        """This connectome, with the matrices whose names contain `part` taken from another one.
+
+        Raises:
+            ValueError: if names or shapes of the matrices differ, or no matrix is called so.
+        """
+        self.check_fits({name: tuple(matrix.shape) for name, matrix in other.matrices.items()}, "the other connectome")
+        matrices = {name: (other if part in name else self).matrices[name] for name in self.matrices}
+        if not any(part in name for name in matrices):
+            raise ValueError(f"no matrix has {part!r} in its name; there are {', '.join(sorted(matrices))}")
+        origin = self.provenance
+        note = f"{part} from {_origin(other)}, the rest from {_origin(self)}"
+        provenance = Provenance(seed=origin.seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
+        return Connectome(matrices, self.architecture, provenance)
+
     def _drawn_anew(self, seed: int, draw: Callable[[Tensor, torch.Generator], Tensor], how: str) -> "Connectome":
         """A control of which each matrix is drawn from this one's.
 
@@ -144,7 +159,7 @@ class Connectome:
         for index, name in enumerate(sorted(matrices)):
             matrices[name] = draw(matrices[name], torch.Generator().manual_seed(seed * 1_000_003 + index))
         origin = self.provenance
-        note = f"{how} generation {origin.generation} of seed {origin.seed}"
+        note = f"{how} {_origin(self)}"
         provenance = Provenance(seed=seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
         return Connectome(matrices, self.architecture, provenance)
 
@@ -211,3 +226,8 @@ class Connectome:
             f"the connectome is of another architecture than {owner}: {len(differing)} matrices differ ({found}). "
             f"It was made for {dict(self.architecture)}"
         )
+
+
+def _origin(connectome: Connectome) -> str:
+    origin = connectome.provenance
+    return origin.note if origin.generation is None else f"generation {origin.generation} of seed {origin.seed}"

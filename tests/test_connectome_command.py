@@ -70,6 +70,22 @@ def test_random_writes_a_matched_control(file: str, tmp_path: Path) -> None:
     assert control.provenance == expected.provenance
 
 
+def test_graft_takes_a_part_from_another(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    control, grafted = str(tmp_path / "control"), str(tmp_path / "grafted")
+    assert cli.main(["connectome", "random", file, control]) == 0
+    assert cli.main(["connectome", "graft", file, control, "wte", grafted]) == 0
+    mine, theirs, found = map(load_connectome, (file, control, grafted))
+    for name, matrix in found.matrices.items():
+        assert torch.equal(matrix, (theirs if name == "transformer.wte.weight" else mine).matrices[name])
+        assert not torch.equal(mine.matrices[name], theirs.matrices[name])
+    assert found.provenance.generation is None
+    assert found.provenance.note == (
+        "wte from random control matched per matrix to generation 2 of seed 0, the rest from generation 2 of seed 0"
+    )
+    assert cli.main(["connectome", "graft", file, control, "embedding", grafted]) == 1
+    assert "no matrix has 'embedding' in its name" in capsys.readouterr().err
+
+
 def test_pack_writes_the_same_connectome(file: str, tmp_path: Path) -> None:
     assert cli.main(["connectome", "pack", file, str(tmp_path / "small")]) == 0
     assert (tmp_path / "small").stat().st_size <= Path(file).stat().st_size
