@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from figures.arms import ARMS, BASELINE, size_line
 from figures.shown import Shown
 
-__all__ = ["arm_lines", "legend", "levels", "paper_points", "seeds_words", "sizes_of"]
+__all__ = ["arm_lines", "band", "legend", "legend_below", "levels", "paper_points", "seeds_words", "sizes_of"]
 
 BAND = 0.2  # opacity of the range over seeds
 PAPER: dict[str, Any] = {"markerfacecolor": "none", "linestyle": (0, (1, 2)), "linewidth": 1, "alpha": 0.9}
 PAPER_LABEL = "paper"
+STRIP = 0.2  # of the height of a panel, for a legend of two rows
 CLOSE = 0.05  # of the height of a panel: names of lines closer than that would overlap
 
 
@@ -35,9 +36,16 @@ def arm_lines(rows: Collection[Shown], ax: Axes) -> Axes:
                 continue
             xs, lows, highs = zip(*((row.x, row.low, row.high) for row in spread), strict=True)
             if (line[0].seeds or 1) > 1 or len(xs) > 15:
-                ax.fill_between(xs, lows, highs, color=arm.colour, alpha=BAND, linewidth=0)
+                band(ax, xs, lows, highs, arm.colour)
             else:
                 ax.vlines(xs, lows, highs, color=arm.colour, linewidth=1, alpha=0.55)
+    return ax
+
+
+def band(ax: Axes, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> Axes:
+    """A shade between two curves, with edges that do not show: a legend looks for room between lines, not shades."""
+    ax.fill_between(xs, lows, highs, color=colour, alpha=BAND, linewidth=0)
+    ax.plot(xs, lows, xs, highs, linestyle="")
     return ax
 
 
@@ -90,11 +98,18 @@ def levels(rows: Collection[Shown], ax: Axes, *, form: str = "{:.3f}") -> Axes:
     return ax
 
 
-def legend(ax: Axes, title: str | None = None, loc: Any = "best") -> Axes:
+def legend(ax: Axes, title: str | None = None, loc: Any = "best", columns: int = 1) -> Axes:
     """A legend without a frame, through which no line shows; none where there is nothing to name."""
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(title=title, loc=loc, alignment="left", edgecolor="none", framealpha=0.85)
+        ax.legend(title=title, loc=loc, ncols=columns, alignment="left", edgecolor="none", framealpha=0.85)
     return ax
+
+
+def legend_below(ax: Axes) -> Axes:
+    """The same in a strip below all that is drawn, where the panel has no room."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - STRIP * (high - low), high)
+    return legend(ax, loc="lower left", columns=2)
 
 
 def sizes_of(rows: Collection[Shown]) -> Sequence[str]:

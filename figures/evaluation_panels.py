@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from figures.arm_lines import arm_lines, legend, levels, paper_points, seeds_words, sizes_of
+from figures.arm_lines import arm_lines, legend, legend_below, levels, paper_points, seeds_words, sizes_of
 from figures.arms import ARMS, BASELINE, OUTER_LOOP, UPPER_BOUND
 from figures.shown import Shown
 
@@ -38,7 +38,7 @@ def reading_times(rows: Collection[Shown], ax: Axes) -> Axes:
     levels(rows, ax)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set(xlabel="Optimizer steps on the small corpus", ylabel=R_LABEL)
-    return legend(ax)
+    return legend_below(ax)
 
 
 def brain_by_layer(rows: Collection[Shown], ax: Axes) -> Axes:
@@ -53,7 +53,7 @@ def brain_by_layer(rows: Collection[Shown], ax: Axes) -> Axes:
     levels(rows, ax)
     ax.set(xlabel="Layer (0: embedding)", ylabel=R_LABEL)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return legend(ax)
+    return legend_below(ax)
 
 
 def compression(rows: Collection[Shown], ax: Axes) -> Axes:

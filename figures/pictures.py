@@ -24,6 +24,7 @@ STYLE: dict[Any, Any] = {  # readable on a slide and in a column of print
     "savefig.dpi": 160,
 }
 PANEL_INCHES = (5.4, 3.8)
+MANY, MANY_INCHES = 5, (7.0, 3.8)  # of many panels the names beside one narrow all
 
 
 def save(panels: Mapping[str, tuple[str, Callable[[Axes], Axes]]], *paths: Path) -> Path:
@@ -34,8 +35,9 @@ def save(panels: Mapping[str, tuple[str, Callable[[Axes], Axes]]], *paths: Path)
     """
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
+    width, height = MANY_INCHES if len(panels) >= MANY else PANEL_INCHES
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(PANEL_INCHES[0] * columns, PANEL_INCHES[1] * rows), layout="constrained")
+        figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
         for number, (title, panel) in enumerate(panels.values(), start=1):
             panel(figure.add_subplot(rows, columns, number)).set_title(title)
         figure.draw_without_rendering()

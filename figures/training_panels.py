@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from figures.arm_lines import BAND, arm_lines, legend, paper_points, seeds_words, sizes_of
+from figures.arm_lines import arm_lines, band, legend, paper_points, seeds_words, sizes_of
 from figures.arms import ARMS, OUTER_LOOP, UPPER_BOUND, generation_colour, size_line
 from figures.shown import Shown
 
@@ -64,7 +64,7 @@ def loss_over_generations(rows: Collection[Shown], ax: Axes) -> Axes:
         ax.plot([r.x for r in line], [r.y for r in line], size_line(number), label=label, **style)
         if count > 1:
             xs, lows, highs = zip(*((row.x, row.low, row.high) for row in line), strict=True)
-            ax.fill_between(xs, lows, highs, color=OUTER_LOOP.colour, alpha=BAND, linewidth=0)
+            band(ax, xs, lows, highs, OUTER_LOOP.colour)
         if line[0].x == 0:
             label = "Generation 0 (dense)" if number == 0 else "_"
             ax.axhline(line[0].y, color=UPPER_BOUND.colour, linestyle=":", label=label)

@@ -77,7 +77,9 @@ class BrainEncoding(SentenceStates):
             chosen[items["fold"]], items["item"]
         ]
         items["prediction_best_layer"] = layers[best].prediction[:, 0]
-        summary = self._metrics({name: f"prediction_{name[2:]}" for name in ("r_best_layer", "r_nested_layer")}, items)
+        names = ("r_best_layer", "r_nested_layer")
+        columns = {name: f"prediction_{name[2:]}" for name in names}
+        summary = self._metrics(columns, items, dict.fromkeys(names, baselines))
         ceiling, how = self._ceiling()
         results += [*summary, Metric("best_layer", best, n)]
         if ceiling is not None:

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Copies what is small of each finished run, from runs/ to replication/runs/: configuration, records, evaluations, and connectomes.
+# Copies what is small of each run, from runs/ to replication/runs/: configuration, records, evaluations and connectomes, of
+# experiments beside the main one the last connectome only.
 set -eu
 python=${PYTHON:-.venv/bin/python}
-for config in $(find runs/replication runs/ablations -name config.yaml | sort); do
+for config in $(find runs/replication runs/ablations runs/global runs/width_64 runs/depth_2 -name config.yaml 2>/dev/null | sort); do
     run=$(dirname "$config")
     [ -f "$run/records.jsonl" ] || continue
     kept="replication/$run"
@@ -12,7 +13,8 @@ for config in $(find runs/replication runs/ablations -name config.yaml | sort); 
         mkdir -p "$kept/$(dirname "$file")"
         cp "$run/$file" "$kept/$file"
     done
-    for connectome in "$run"/connectomes/*.connectome; do
+    case $run in runs/replication/*) which='generation_*' ;; *) which=generation_5 ;; esac
+    for connectome in "$run"/connectomes/$which.connectome; do
         [ -f "$connectome" ] || continue
         mkdir -p "$kept/connectomes"
         target="$kept/connectomes/$(basename "$connectome")"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Everything of one seed, one command after the other: sh replication/run.sh SEED [main | ablations | text]
-# Started again it goes on where it stood. Several seeds may run beside each other. One core, about two hours.
+# Everything of one seed, one command after the other: sh replication/run.sh SEED [main | ablations | texts | rates]
+# Started again it goes on where it stood. Several seeds may run beside each other. One core, about an hour and a half.
 set -eu
 seed=$1
 part=${2:-all}
@@ -21,9 +21,11 @@ ablation() { # NAME ARM CONNECTOME [OPTIONS]: an inner run that differs from the
 evolved="runs/replication/outer/seed_$seed"
 last="$evolved/connectomes/generation_5.connectome"
 
-text() { # NAME SHARDS: both arms on other text, of which no run and no evolution has seen any, in as many steps
+both() { # NAME [OPTIONS]: two arms that differ from the experiment's in one thing other than the connectome
+    name=$1
+    shift
     for arm in Connectome NoConnectome; do
-        ablation "$1/$arm" "$arm" "$last" --data.folder data/replication/more --data.train "small/$2"
+        ablation "$name/$arm" "$arm" "$last" "$@"
     done
 }
 
@@ -52,10 +54,15 @@ if [ "$part" = ablations ] || [ "$part" = all ]; then
         ablation "generation_$generation" Connectome "$evolved/connectomes/generation_$generation.connectome"
     done
 fi
-if [ "$part" = text ] || [ "$part" = all ]; then
-    # How much text? Shards of 19,532 bytes each.
-    text text_20k small_000000.bin
-    text text_78k 'small_00000[0-3].bin'
-    text text_195k 'small_00000?.bin'
-    text text_1953k 'small_*.bin'
+if [ "$part" = texts ] || [ "$part" = all ]; then
+    # How much text? Of text that no run and no evolution has read, in shards of 19,532 bytes, in as many steps.
+    for text in 20k=small_000000.bin '78k=small_00000[0-3].bin' '195k=small_00000?.bin' '1953k=small_*.bin'; do
+        both "text_${text%%=*}" --data.folder data/replication/more --data.train "small/${text#*=}"
+    done
+fi
+if [ "$part" = rates ] || [ "$part" = all ]; then
+    # Does one learning rate suit one arm better?
+    for rate in 0.0022 0.0088; do
+        both "learning_rate_$rate" --model.learning_rate "$rate"
+    done
 fi

@@ -2,6 +2,7 @@
 
 python -m replication.tables                    # prints them
 python -m replication.tables --write            # puts them into RESULTS.md, each in place of the one before
+python -m replication.tables --runs runs        # the same tables of your own runs, folders named alike
 """
 
 import argparse
@@ -12,22 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from figures.arms import ARMS
-from figures.comparisons import paired
 from figures.results import Measurement, ends_of
 from figures.runs import OUTER
+from replication.ablations import RATES, TEXTS, ablation_rows, density_rows, pair_rows, scope_rows, size_rows
+from replication.anatomy import anatomy_rows
 from replication.claims import claim_rows
-from replication.measured import BySeed, at_the_end, losses, read
+from replication.measured import EXPERIMENT, BySeed, at_no_cost, at_the_end, difference, losses, mean, read
 
 __all__ = ["tables"]
 
 HERE = Path(__file__).resolve().parent
-ABLATIONS = {  # by the name of their folder
-    "shuffled_signs": "positions kept, signs dealt out anew",
-    "positions_only": "positions kept, ordinary initialisation",
-    "trained_weights": "positions kept, with the weights trained there",
-    "initialisation_only": "the connectome as initialisation, no mask",
-    **{f"generation_{g}": f"connectome of generation {g}" for g in range(5)},
-}
 FIGURES = {  # (task, variant begins with, metric): what a table calls it
     ("next_word_loss", "", "bits_per_byte"): "bits per byte",
     ("hellaswag", "paper", "acc_sum"): "HellaSwag, `acc_sum`",
@@ -40,6 +35,7 @@ FIGURES = {  # (task, variant begins with, metric): what a table calls it
     ("tuckute2024", "paper", "r_nested_layer"): "brain, `paper`: r, layer chosen on other sentences",
     ("tuckute2024", "paper", "localised_1pct"): "brain, `paper`: r of 1 % localised units",
     ("tuckute2024", "paper", "localised_10pct"): "brain, `paper`: r of 10 % localised units",
+    ("tuckute2024", "paper", "noise_ceiling"): "brain: noise ceiling, as published",
     ("tuckute2024", "corrected", "r_nested_layer"): "brain, `corrected`: r, layer chosen on other sentences",
     ("tuckute2024", "corrected", "localised_1pct"): "brain, `corrected`: r of 1 % localised units",
     ("tuckute2024", "corrected", "localised_10pct"): "brain, `corrected`: r of 10 % localised units",
@@ -47,22 +43,26 @@ FIGURES = {  # (task, variant begins with, metric): what a table calls it
 
 
 def tables(folder: Path = HERE / "runs") -> dict[str, str]:
-    """Markdown tables by name.
+    """Markdown tables by name. Where there are no runs there are no rows.
 
     Args:
-        folder: holds `replication/`, the experiment, and `ablations/<name>/seed_<s>/`.
+        folder: of all runs: `replication/`, the experiment, and what it is compared with.
     """
-    measured = read(folder / "replication")
-    ablations = {
-        name: read(folder / "ablations" / name) for name in ABLATIONS if (folder / "ablations" / name).is_dir()
+    measured = read(folder / EXPERIMENT)
+    rows = {
+        "claims": claim_rows(measured, folder),
+        "losses": _loss_rows(losses(measured)),
+        "generations": _generation_rows(measured),
+        "evaluations": _evaluation_rows(measured),
+        "ablations": ablation_rows(folder),
+        "densities": density_rows(folder),
+        "scopes": scope_rows(folder),
+        "texts": pair_rows(folder, TEXTS, "small corpus"),
+        "rates": pair_rows(folder, RATES, "learning rate of the inner loop"),
+        "sizes": size_rows(folder),
+        "anatomy": anatomy_rows(folder),
     }
-    return {
-        "claims": _table(claim_rows(measured, folder / "replication")),
-        "losses": _table(_loss_rows(losses(measured))),
-        "generations": _table(_generation_rows(measured)),
-        "evaluations": _table(_evaluation_rows(measured)),
-        "ablations": _table(_ablation_rows(losses(measured), ablations)),
-    }
+    return {name: _table(found) for name, found in rows.items()}
 
 
 def _loss_rows(by_arm: Mapping[str, BySeed]) -> Iterator[list[str]]:
@@ -72,7 +72,7 @@ def _loss_rows(by_arm: Mapping[str, BySeed]) -> Iterator[list[str]]:
     for arm, name in names.items():
         values = by_arm.get(arm, {})
         cells = [f"{values[seed]:.3f}" if seed in values else "" for seed in seeds]
-        yield [name, *cells, f"{np.mean([*values.values()]):.3f}", *_difference(values, by_arm["NoConnectome"])]
+        yield [name, *cells, f"{mean(values):.3f}", *difference(values, by_arm["NoConnectome"])]
 
 
 def _generation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
@@ -84,33 +84,14 @@ def _generation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
 
 
 def _evaluation_rows(measured: Sequence[Measurement]) -> Iterator[list[str]]:
-    yield ["", *ARMS, "Connectome minus NoConnectome", "p", "seeds"]
+    yield ["", "at no cost", *ARMS, "Connectome minus NoConnectome", "p", "seeds"]
     for figure, name in FIGURES.items():
         by_arm = {arm: at_the_end(measured, figure, arm) for arm in ARMS}
         if all(by_arm.values()):
-            means = [f"{np.mean([*values.values()]):.3f}" for values in by_arm.values()]
+            means = [f"{mean(values):.3f}" for values in by_arm.values()]
             seeds = len(by_arm["Connectome"].keys() & by_arm["NoConnectome"].keys())
-            yield [name, *means, *_difference(by_arm["Connectome"], by_arm["NoConnectome"]), str(seeds)]
-
-
-def _ablation_rows(by_arm: Mapping[str, BySeed], ablations: Mapping[str, Sequence[Measurement]]) -> Iterator[list[str]]:
-    yield ["", "density", "loss", "minus Connectome", "p", "minus NoConnectome", "p", "seeds"]
-    for name, measured in ablations.items():
-        (values,) = losses(measured).values()
-        density = ends_of(measured)[0].density
-        differences = [*_difference(values, by_arm["Connectome"]), *_difference(values, by_arm["NoConnectome"])]
-        mean = f"{np.mean([*values.values()]):.3f}"
-        yield [ABLATIONS[name], f"{density:.3f}", mean, *differences, str(len(values))]
-
-
-def _difference(one: BySeed, other: BySeed) -> list[str]:
-    """Mean over common seeds with Student's 95 % interval, and p of the paired test."""
-    seeds = sorted(one.keys() & other.keys())
-    if not seeds or one == other:
-        return ["", ""]
-    mean, low, high, p = paired(np.array([one[s] for s in seeds]), np.array([other[s] for s in seeds]))
-    interval = f" [{low:+.3f}, {high:+.3f}]" if low is not None else ""
-    return [f"{mean:+.3f}{interval}", "" if p is None else f"{p:.3f}" if p >= 0.001 else "< 0.001"]
+            against = difference(by_arm["Connectome"], by_arm["NoConnectome"])
+            yield [name, at_no_cost(measured, figure), *means, *against, str(seeds)]
 
 
 def _table(rows: Iterator[list[str]]) -> str:
@@ -123,12 +104,15 @@ def main() -> None:
     """Print the tables, or put them between their marks in RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true", help="into RESULTS.md")
+    parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of all runs")
+    options = parser.parse_args()
     page = HERE.parent / "RESULTS.md"
-    if not parser.parse_args().write:
-        print("\n\n".join(f"{name}\n\n{table}" for name, table in tables().items()))
+    found = tables(options.runs)
+    if not options.write:
+        print("\n\n".join(f"{name}\n\n{table}" for name, table in found.items()))
         return
     text = page.read_text()
-    for name, table in tables().items():
+    for name, table in found.items():
         text, count = re.subn(rf"(<!-- {name} -->\n).*?(<!-- end -->)", rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL)
         if count != 1:
             raise SystemExit(f"{page} has {count} places for the table {name!r}, expected one")

@@ -1,18 +1,78 @@
 """RESULTS.md says what the records say, and its pictures can be drawn again."""
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 
 import cli
+from replication import unseen_text
+from replication.ablations import PARTS, RATES, SIZES, TEXTS
 from replication.claims import verdict
+from replication.measured import EXPERIMENT, losses, mean, read
+from replication.picture import draw
 from replication.tables import tables
 
+RUNS = ROOT / "replication" / "runs"
+RESULTS = (ROOT / "RESULTS.md").read_text()
+NAMES = re.findall(r"^<!-- (\w+) -->$", RESULTS, re.MULTILINE)
 
-@pytest.mark.parametrize("name", ["claims", "losses", "generations", "evaluations", "ablations"])
-def test_a_table_of_the_results_is_the_one_that_the_records_give(name: str) -> None:
-    assert f"<!-- {name} -->\n{tables()[name]}\n<!-- end -->" in (ROOT / "RESULTS.md").read_text()
+
+@pytest.fixture(scope="module")
+def found() -> Mapping[str, str]:
+    return tables(RUNS)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "end"])
+def test_a_table_of_the_results_is_the_one_that_the_records_give(name: str, found: Mapping[str, str]) -> None:
+    assert f"<!-- {name} -->\n{found[name]}\n<!-- end -->" in RESULTS
+
+
+def test_every_table_has_its_place(found: Mapping[str, str]) -> None:
+    assert sorted(name for name in NAMES if name != "end") == sorted(found)
+
+
+def test_a_loss_or_a_correlation_that_the_text_names_stands_in_a_table(found: Mapping[str, str]) -> None:
+    text = re.sub(r"<!-- (\w+) -->.*?<!-- end -->", "", RESULTS, flags=re.DOTALL)
+    numbers = set(re.findall(r"\d\.\d{3}(?!\d)", text))
+    assert len(numbers) > 10
+    assert numbers <= set(re.findall(r"\d\.\d{3}(?!\d)", "\n".join(found.values())))
+
+
+def test_the_front_page_says_what_the_records_say() -> None:
+    by_arm = {arm: mean(values) for arm, values in losses(read(RUNS / EXPERIMENT)).items()}
+    front = " ".join((ROOT / "README.md").read_text().split("## Try it")[0].split())
+    said = "connectome {Connectome:.3f}, dense {NoConnectome:.3f}, random wiring {RandomConnectome:.3f}".format(
+        **by_arm
+    )
+    assert said in front
+    assert f"the bound, dense on the large corpus, {by_arm['outer']:.3f}" in front
+    lead = re.search(r"over the dense model, (0\.\d{3}) \[(0\.\d{3}), (0\.\d{3})\]", front)
+    assert lead
+    assert f"Connectome minus NoConnectome | -0.310 | -{lead[1]} [-{lead[3]}, -{lead[2]}]" in RESULTS
+
+
+@pytest.mark.parametrize("folder", [f"ablations/{name}" for name in PARTS] + [s.folder for s in TEXTS + RATES + SIZES])
+def test_the_scripts_run_what_the_tables_show(folder: str) -> None:
+    scripts = "".join((ROOT / "replication" / name).read_text() for name in ("run.sh", "sweeps.sh", "outer.yaml"))
+    word = folder.removeprefix("ablations/").removeprefix("text_").removeprefix("learning_rate_")
+    assert re.search(rf"\b{re.escape(word)}\b", scripts)
+
+
+def test_tables_of_runs_that_are_not_there_have_no_rows(tmp_path: Path) -> None:
+    (tmp_path / EXPERIMENT).symlink_to(RUNS / EXPERIMENT)
+    few = tables(tmp_path)
+    lines = {name: len(table.splitlines()) - 2 for name, table in few.items()}
+    assert (lines["losses"], lines["ablations"], lines["densities"], lines["texts"], lines["scopes"]) == (4, 0, 1, 1, 1)
+    assert (
+        "one threshold for all. Loss at the end of the inner loop | worse, no figure |  | 0 | not tested"
+        in (few["claims"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -30,6 +90,21 @@ def test_a_verdict_follows_from_the_interval(low: float | None, high: float | No
     assert verdict(low, high, sign) == said
 
 
+def test_unseen_text_shares_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {
+        "seen": [("a", "book#part-1"), ("b", "page")],
+        "more": [("c", "book#part-2"), ("d", "page"), ("e", "new#part-1"), ("f", "new#part-2"), ("A ", None)],
+    }
+    for name, pairs in rows.items():
+        texts, urls = zip(*pairs, strict=True)
+        pq.write_table(pa.table({"text": texts, "url": urls}), tmp_path / f"{name}.parquet")
+    out = tmp_path / "unseen.jsonl"
+    line = [str(tmp_path / "more.parquet"), "--apart_from", str(tmp_path / "seen.parquet"), "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["unseen_text", *line])
+    unseen_text.main()
+    assert [json.loads(line)["text"] for line in out.read_text().splitlines()] == ["e", "f", "A "]
+
+
 @pytest.mark.slow
 def test_the_pictures_are_drawn_again_from_the_checkout(tmp_path: Path) -> None:
     kept = ROOT / "replication" / "report"
@@ -38,3 +113,5 @@ def test_the_pictures_are_drawn_again_from_the_checkout(tmp_path: Path) -> None:
     assert {"loss_over_training", "loss_over_generations", "reading_times", "brain_by_layer"} <= drawn
     for path in (kept / "data").glob("*.csv"):
         assert (tmp_path / "again" / "data" / path.name).read_bytes() == path.read_bytes()
+    picture = draw(RUNS, tmp_path / "ablations.png")
+    assert picture.read_bytes().startswith(b"\x89PNG")
