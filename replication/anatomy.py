@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from connectome import Connectome, load_connectome
-from connectome.anatomy import EMBEDDING, anatomy
+from connectome.anatomy import EMBEDDING, anatomy, token_densities
 from replication.measured import EXPERIMENT, LAST, connectome_files
 
 __all__ = ["anatomy_rows"]
 
+TOKENS = 257  # bytes and the end of a text; the vocabulary is padded to 320
 ROWS = (  # of the table, in order
     "density",
     "bits a weight, in its file",
@@ -20,6 +21,7 @@ ROWS = (  # of the table, in order
     "variance of in-degrees over chance: blocks, median",
     "variance of out-degrees over chance: blocks, median",
     "variance of out-degrees over chance: embedding",
+    "density of the embedding's 63 rows that are no token",
     "hubs, rows and columns of 16 + 1 matrices",
     "silent rows",
     "dead units of the MLPs, of 2,048",
@@ -69,6 +71,7 @@ def _column(
         f"{spread('in_degree'):.1f}",
         f"{spread('out_degree'):.1f}",
         f"{average(f'out_degree_spread/{EMBEDDING}'):.0f}",
+        f"{np.mean([float(token_densities(one)[TOKENS:].mean()) for one in each]):.3f}",
         f"{average('hubs'):.0f}",
         f"{average('silent_rows'):.0f}",
         f"{average('dead_mlp_units'):.0f}",

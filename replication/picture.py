@@ -1,4 +1,4 @@
-"""`python -m replication.picture`: the ablations as one picture, docs/replication_ablations.png."""
+"""`python -m replication.picture`: ablations and anatomy as pictures, docs/replication_{ablations,anatomy}.png."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,20 +8,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from connectome import load_connectome
+from figures.anatomy import pages
 from figures.arms import ARMS, BASELINE
 from figures.connectome_sizes import read_coded
 from figures.pictures import save
 from replication.ablations import ABLATIONS, PARTS, RATES, TEXTS, Setting, by_generation
-from replication.measured import EXPERIMENT, BySeed, connectome_files, interval, losses, read
+from replication.measured import EXPERIMENT, LAST, BySeed, connectome_files, interval, losses, read
 from replication.tables import HERE
 
-__all__ = ["draw"]
+__all__ = ["draw_ablations", "draw_anatomy"]
 
 EVOLVED, DENSE = ARMS["Connectome"], ARMS["NoConnectome"]
 LEAD = "Loss minus NoConnectome's (nats per byte)"
 
 
-def draw(folder: Path, path: Path) -> Path:
+def draw_ablations(folder: Path, path: Path) -> Path:
     """Draw what helps, what each generation hands on, and the lead by text and by learning rate.
 
     Args:
@@ -35,6 +37,20 @@ def draw(folder: Path, path: Path) -> Path:
         "rates": ("Learning rate of the inner loop", partial(_leads, folder, RATES, "Learning rate")),
     }
     return save(panels, path)
+
+
+def draw_anatomy(folder: Path, path: Path) -> Path:
+    """Draw the last connectome of seed 0 beside a random one, its forebears and that of another seed.
+
+    Args:
+        folder: of all runs.
+        path: of the picture.
+    """
+    experiment = folder / EXPERIMENT
+    line = [load_connectome(connectome_files(experiment, generation)[0]) for generation in range(LAST + 1)]
+    other = load_connectome(connectome_files(experiment, LAST)[1])
+    drawn = pages([other, *line], None, seed=0)
+    return save(drawn["spread"] | drawn["survival"] | drawn["seeds"], path)
 
 
 def _parts(folder: Path, ax: Axes) -> Axes:
@@ -112,4 +128,6 @@ def _lead(
 
 
 if __name__ == "__main__":
-    print(f"drawn: {draw(HERE / 'runs', HERE.parent / 'docs' / 'replication_ablations.png')}")
+    for which in (draw_ablations, draw_anatomy):
+        name = which.__name__.replace("draw", "replication")
+        print(f"drawn: {which(HERE / 'runs', HERE.parent / 'docs' / f'{name}.png')}")

@@ -15,7 +15,7 @@ from replication import unseen_text
 from replication.ablations import PARTS, RATES, SIZES, TEXTS
 from replication.claims import verdict
 from replication.measured import EXPERIMENT, losses, mean, read
-from replication.picture import draw
+from replication.picture import draw_ablations, draw_anatomy
 from replication.tables import tables
 
 RUNS = ROOT / "replication" / "runs"
@@ -113,5 +113,5 @@ def test_the_pictures_are_drawn_again_from_the_checkout(tmp_path: Path) -> None:
     assert {"loss_over_training", "loss_over_generations", "reading_times", "brain_by_layer"} <= drawn
     for path in (kept / "data").glob("*.csv"):
         assert (tmp_path / "again" / "data" / path.name).read_bytes() == path.read_bytes()
-    picture = draw(RUNS, tmp_path / "ablations.png")
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    for draw in (draw_ablations, draw_anatomy):
+        assert draw(RUNS, tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
