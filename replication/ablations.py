@@ -72,6 +72,7 @@ RATES = (
     Setting("ablations/learning_rate_0.0022", "0.0022", 0.0022),
     Setting(EXPERIMENT, "0.0044, the experiment's", 0.0044),
     Setting("ablations/learning_rate_0.0088", "0.0088", 0.0088),
+    Setting("ablations/learning_rate_0.0176", "0.0176", 0.0176),
 )
 SIZES = (
     Setting("width_64", "width 64, 2 heads: 0.22M weights", 217_088),

@@ -62,7 +62,7 @@ if [ "$part" = texts ] || [ "$part" = all ]; then
 fi
 if [ "$part" = rates ] || [ "$part" = all ]; then
     # Does one learning rate suit one arm better?
-    for rate in 0.0022 0.0088; do
+    for rate in 0.0022 0.0088 0.0176; do
         both "learning_rate_$rate" --model.learning_rate "$rate"
     done
 fi
