@@ -26,7 +26,6 @@ from replication.measured import (
 
 __all__ = [
     "RATES",
-    "TEXTS",
     "Setting",
     "ablation_rows",
     "by_generation",
@@ -61,13 +60,6 @@ class Setting(NamedTuple):
     value: float
 
 
-TEXTS = (  # the passes are those of 400 steps of 2,048 bytes
-    Setting("ablations/text_20k", "other text: 19.5 kB, 41.9 passes", 19_532),
-    Setting(EXPERIMENT, "the experiment's: 78.1 kB, 10.5 passes", 78_125),
-    Setting("ablations/text_78k", "other text: 78.1 kB, 10.5 passes", 78_128),
-    Setting("ablations/text_195k", "other text: 195 kB, 4.2 passes", 195_320),
-    Setting("ablations/text_1953k", "other text: 1,953 kB, 0.42 passes", 1_953_200),
-)
 RATES = (
     Setting("ablations/learning_rate_0.0022", "0.0022", 0.0022),
     Setting(EXPERIMENT, "0.0044, the experiment's", 0.0044),

@@ -13,9 +13,10 @@ from figures.anatomy import pages
 from figures.arms import ARMS, BASELINE
 from figures.connectome_sizes import read_coded
 from figures.pictures import save
-from replication.ablations import ABLATIONS, PARTS, RATES, TEXTS, Setting, by_generation
+from replication.ablations import ABLATIONS, PARTS, RATES, Setting, by_generation
 from replication.measured import EXPERIMENT, LAST, BySeed, connectome_files, interval, losses, read
 from replication.tables import HERE
+from replication.texts import TEXTS
 
 __all__ = ["draw_ablations", "draw_anatomy"]
 

@@ -11,20 +11,19 @@ fit() {
     "$python" cli.py fit --config "$@" --seed_everything "$seed"
 }
 ablation() { # NAME ARM CONNECTOME [OPTIONS]: an inner run that differs from the experiment's in one thing
-    name=$1 arm=$2 connectome=$3
+    run="runs/ablations/$1/seed_{seed}" wiring="--wiring.arm $2 --wiring.connectome $3"
     shift 3
-    fit replication/inner.yaml --run "runs/ablations/$name/seed_{seed}" --wiring.arm "$arm" \
-        --wiring.connectome "$connectome" --data.validation_interval 100 --keep.snapshot_every 0 \
+    fit replication/inner.yaml --run "$run" $wiring --data.validation_interval 100 --keep.snapshot_every 0 \
         --keep.snapshot_at '[]' "$@"
 }
 
 evolved="runs/replication/outer/seed_$seed"
 last="$evolved/connectomes/generation_5.connectome"
 
-both() { # NAME [OPTIONS]: two arms that differ from the experiment's in one thing other than the connectome
-    name=$1
-    shift
-    for arm in Connectome NoConnectome; do
+arms() { # ARMS NAME [OPTIONS]: arms that differ from the experiment's in one thing other than the connectome
+    arms=$1 name=$2
+    shift 2
+    for arm in $arms; do
         ablation "$name/$arm" "$arm" "$last" "$@"
     done
 }
@@ -57,12 +56,13 @@ fi
 if [ "$part" = texts ] || [ "$part" = all ]; then
     # How much text? Of text that no run and no evolution has read, in shards of 19,532 bytes, in as many steps.
     for text in 20k=small_000000.bin '78k=small_00000[0-3].bin' '195k=small_00000?.bin' '1953k=small_*.bin'; do
-        both "text_${text%%=*}" --data.folder data/replication/more --data.train "small/${text#*=}"
+        arms 'Connectome NoConnectome RandomConnectome' "text_${text%%=*}" \
+            --data.folder data/replication/more --data.train "small/${text#*=}"
     done
 fi
 if [ "$part" = rates ] || [ "$part" = all ]; then
     # Does one learning rate suit one arm better?
     for rate in 0.0022 0.0088 0.0176; do
-        both "learning_rate_$rate" --model.learning_rate "$rate"
+        arms 'Connectome NoConnectome' "learning_rate_$rate" --model.learning_rate "$rate"
     done
 fi

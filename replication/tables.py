@@ -15,10 +15,11 @@ import numpy as np
 from figures.arms import ARMS
 from figures.results import Measurement, ends_of
 from figures.runs import OUTER
-from replication.ablations import RATES, TEXTS, ablation_rows, density_rows, pair_rows, scope_rows, size_rows
+from replication.ablations import RATES, ablation_rows, density_rows, pair_rows, scope_rows, size_rows
 from replication.anatomy import anatomy_rows
 from replication.claims import claim_rows
 from replication.measured import EXPERIMENT, BySeed, at_no_cost, at_the_end, difference, losses, mean, read
+from replication.texts import text_rows
 
 __all__ = ["tables"]
 
@@ -57,7 +58,7 @@ def tables(folder: Path = HERE / "runs") -> dict[str, str]:
         "ablations": ablation_rows(folder),
         "densities": density_rows(folder),
         "scopes": scope_rows(folder),
-        "texts": pair_rows(folder, TEXTS, "small corpus"),
+        "texts": text_rows(folder),
         "rates": pair_rows(folder, RATES, "learning rate of the inner loop"),
         "sizes": size_rows(folder),
         "anatomy": anatomy_rows(folder),

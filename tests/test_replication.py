@@ -12,11 +12,12 @@ from conftest import ROOT
 
 import cli
 from replication import unseen_text
-from replication.ablations import PARTS, RATES, SIZES, TEXTS
+from replication.ablations import PARTS, RATES, SIZES
 from replication.claims import verdict
 from replication.measured import EXPERIMENT, losses, mean, read
 from replication.picture import draw_ablations, draw_anatomy
 from replication.tables import tables
+from replication.texts import TEXTS, needed_by_dense
 
 RUNS = ROOT / "replication" / "runs"
 RESULTS = (ROOT / "RESULTS.md").read_text()
@@ -88,6 +89,13 @@ def test_tables_of_runs_that_are_not_there_have_no_rows(tmp_path: Path) -> None:
 )
 def test_a_verdict_follows_from_the_interval(low: float | None, high: float | None, sign: int, said: str) -> None:
     assert verdict(low, high, sign) == said
+
+
+def test_text_that_a_dense_model_needs_is_interpolated_over_its_logarithm() -> None:
+    dense = {100.0: {0: 3.0, 1: 3.0}, 400.0: {0: 2.0, 1: 2.0}, 1600.0: {0: 1.0}}
+    assert needed_by_dense({0: 2.5, 2: 1.0}, dense) == pytest.approx([200.0])  # half way, and the seed that all have
+    assert needed_by_dense({0: 0.5}, dense) == pytest.approx([1600.0])
+    assert needed_by_dense({0: 9.0}, dense) == pytest.approx([100.0])
 
 
 def test_unseen_text_shares_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
