@@ -138,13 +138,23 @@ class Connectome:
         """This connectome, with the matrices whose names contain `part` taken from another one.
 
         Raises:
-            ValueError: if names or shapes of the matrices differ, or no matrix is called so.
+            ValueError: if architectures, shapes or tokenizers differ, or no matrix is called so, or every one.
         """
         self.check_fits({name: tuple(matrix.shape) for name, matrix in other.matrices.items()}, "the other connectome")
-        matrices = {name: (other if part in name else self).matrices[name] for name in self.matrices}
-        if not any(part in name for name in matrices):
-            raise ValueError(f"no matrix has {part!r} in its name; there are {', '.join(sorted(matrices))}")
         origin = self.provenance
+        for what, one, two in (
+            ("architecture", dict(self.architecture), dict(other.architecture)),
+            ("tokenizer", origin.tokenizer, other.provenance.tokenizer),
+        ):
+            if one and two and one != two:
+                raise ValueError(f"the other connectome is of another {what}: {two}, not {one}")
+        taken = [name for name in self.matrices if part in name]
+        if not 0 < len(taken) < len(self.matrices):
+            raise ValueError(
+                f"{'every' if taken else 'no'} matrix has {part!r} in its name, expected some; there are "
+                f"{', '.join(sorted(self.matrices))}"
+            )
+        matrices = {name: (other if name in taken else self).matrices[name] for name in self.matrices}
         note = f"{part} from {_origin(other)}, the rest from {_origin(self)}"
         provenance = Provenance(seed=origin.seed, data=origin.data, tokenizer=origin.tokenizer, note=note)
         return Connectome(matrices, self.architecture, provenance)

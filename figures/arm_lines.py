@@ -13,7 +13,7 @@ __all__ = ["arm_lines", "band", "legend", "legend_below", "levels", "paper_point
 BAND = 0.2  # opacity of the range over seeds
 PAPER: dict[str, Any] = {"markerfacecolor": "none", "linestyle": (0, (1, 2)), "linewidth": 1, "alpha": 0.9}
 PAPER_LABEL = "paper"
-STRIP = 0.2  # of the height of a panel, for a legend of two rows
+ROW = 0.1  # of the height of a panel: a row of a legend
 CLOSE = 0.05  # of the height of a panel: names of lines closer than that would overlap
 
 
@@ -108,7 +108,8 @@ def legend(ax: Axes, title: str | None = None, loc: Any = "best", columns: int =
 def legend_below(ax: Axes) -> Axes:
     """The same in a strip below all that is drawn, where the panel has no room."""
     low, high = ax.get_ylim()
-    ax.set_ylim(low - STRIP * (high - low), high)
+    rows = -(-len(ax.get_legend_handles_labels()[0]) // 2)
+    ax.set_ylim(low - ROW * rows * (high - low), high)
     return legend(ax, loc="lower left", columns=2)
 
 

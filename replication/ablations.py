@@ -25,7 +25,9 @@ from replication.measured import (
 )
 
 __all__ = [
+    "PARTS",
     "RATES",
+    "SIZES",
     "Setting",
     "ablation_rows",
     "by_generation",

@@ -75,8 +75,10 @@ def _column(
         f"{average('hubs'):.0f}",
         f"{average('silent_rows'):.0f}",
         f"{average('dead_mlp_units'):.0f}",
-        f"{np.mean([_shared(one, other, blocks) for one, other in pairs]):.2f}",
-        f"{np.mean([_shared(one, other, [EMBEDDING]) for one, other in pairs]):.2f}",
+        *(
+            f"{np.mean([_shared(one, other, names) for one, other in pairs]):.2f}" if pairs else ""
+            for names in (blocks, [EMBEDDING])
+        ),
     ]
 
 

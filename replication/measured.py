@@ -29,14 +29,14 @@ __all__ = [
 ]
 
 EXPERIMENT, GLOBAL = "replication", "global"  # folders: of the experiment, and of the one with one threshold for all
-NOT_FREE = ("gpt3", "shuffled_largest")
+NOT_FREE = ("gpt3", "shuffled", "shuffled_largest")
 LAST = 5  # generation whose connectome the inner loop starts from
 BySeed = Mapping[int, float]
 
 
 def read(folder: Path) -> list[Measurement]:
-    """Everything measured of the runs in a folder; nothing if it is not there."""
-    if not folder.is_dir():
+    """Everything measured of the runs in a folder; nothing if it is not there or holds none yet."""
+    if not any(folder.rglob("config.yaml")):
         return []
     return [m for run in find_runs([folder]) for m in read_measurements(run)]
 
@@ -66,7 +66,11 @@ def at_no_cost(measured: Sequence[Measurement], figure: tuple[str, str, str]) ->
 
     GPT-3's surprisal and the largest of some shuffles are no such thing.
     """
-    found = [json.loads(m.baselines) for m in last_measurements(_of(measured, figure))]
+    task, variant, metric = figure
+    models = last_measurements(_of(measured, figure))
+    if metric == "r_nested_layer" and not any(m.baselines != "{}" for m in models):  # as in records of November 2026
+        models = last_measurements(_of(measured, (task, variant, "r_layer_0")))
+    found = [json.loads(m.baselines) for m in models]
     values = {name: value for one in found for name, value in one.items() if name not in NOT_FREE}
     if not values:
         return ""
@@ -80,12 +84,15 @@ def _of(measured: Sequence[Measurement], figure: tuple[str, str, str]) -> list[M
 
 
 def peak_of_reading_times(measured: Sequence[Measurement], arm: str) -> BySeed:
-    """The largest r of the paper's protocol over training, of runs that were measured at more than one step."""
-    found: dict[int, list[float]] = {}
+    """The largest r of the paper's protocol over training, of the steps, two or more, that all runs have."""
+    curves: dict[tuple[str, int], dict[int, float]] = {}
     for m in measured:
-        if (m.task, m.metric, m.arm) == ("natural_stories", "r", arm) and m.variant.startswith("paper"):
-            found.setdefault(m.seed, []).append(m.value)
-    return {seed: max(values) for seed, values in found.items() if len(values) > 1}
+        if (m.task, m.metric) == ("natural_stories", "r") and m.variant.startswith("paper"):
+            curves.setdefault((m.arm, m.seed), {})[m.step] = m.value
+    steps = set.intersection(*map(set, curves.values())) if curves else set()
+    if len(steps) < 2:
+        return {}
+    return {seed: max(curve[step] for step in steps) for (of, seed), curve in curves.items() if of == arm}
 
 
 def connectome_files(experiment: Path, generation: int) -> dict[int, Path]:

@@ -34,7 +34,10 @@ def draw_ablations(folder: Path, path: Path) -> Path:
     panels: Mapping[str, tuple[str, Callable[[Axes], Axes]]] = {
         "parts": ("What of the connectome helps", partial(_parts, folder)),
         "bits": ("What each generation hands on", partial(_bits, folder)),
-        "texts": ("How much text there is", partial(_leads, folder, TEXTS, "Small corpus (bytes), in 400 steps")),
+        "texts": (
+            "How much text there is",
+            partial(_leads, folder, TEXTS, "Bytes that are read, in 400 steps"),
+        ),
         "rates": ("Learning rate of the inner loop", partial(_leads, folder, RATES, "Learning rate")),
     }
     return save(panels, path)
@@ -58,7 +61,10 @@ def _parts(folder: Path, ax: Axes) -> Axes:
     """Leads over the dense model, best last; a line is Student's 95 % interval, small points are seeds."""
     by_arm = losses(read(folder / EXPERIMENT))
     dense = by_arm["NoConnectome"]
-    found = {label: next(iter(losses(read(folder / ABLATIONS / name)).values())) for name, label in PARTS.items()}
+    found: dict[str, BySeed] = {}
+    for name, label in PARTS.items():
+        for values in losses(read(folder / ABLATIONS / name)).values():
+            found[label] = values
     found["all of it"] = by_arm["Connectome"]
     found["as much wiring at random"] = by_arm["RandomConnectome"]
     order = sorted(found, key=lambda label: -float(np.mean([*found[label].values()])))
@@ -98,6 +104,8 @@ def _leads(folder: Path, settings: Sequence[Setting], label: str, ax: Axes) -> A
     """Lead of the connectome over the dense model, by a number that both arms share."""
     for setting in settings:
         by_arm = losses(read(folder / setting.folder))
+        if not by_arm.keys() >= {"Connectome", "NoConnectome"}:
+            continue
         colour = EVOLVED.colour if setting.folder == EXPERIMENT else BASELINE.colour
         _lead(ax, by_arm["Connectome"], by_arm["NoConnectome"], colour, column=setting.value)
     ax.axhline(0, color=DENSE.colour, linestyle="--", linewidth=1.2)

@@ -18,7 +18,18 @@ from figures.runs import OUTER
 from replication.ablations import RATES, ablation_rows, density_rows, pair_rows, scope_rows, size_rows
 from replication.anatomy import anatomy_rows
 from replication.claims import claim_rows
-from replication.measured import EXPERIMENT, BySeed, at_no_cost, at_the_end, difference, losses, mean, read
+from replication.measured import (
+    EXPERIMENT,
+    LAST,
+    BySeed,
+    at_no_cost,
+    at_the_end,
+    connectome_files,
+    difference,
+    losses,
+    mean,
+    read,
+)
 from replication.texts import text_rows
 
 __all__ = ["tables"]
@@ -44,12 +55,22 @@ FIGURES = {  # (task, variant begins with, metric): what a table calls it
 
 
 def tables(folder: Path = HERE / "runs") -> dict[str, str]:
-    """Markdown tables by name. Where there are no runs there are no rows.
+    """Markdown tables by name. Where there are no runs of a variation there are no rows.
 
     Args:
         folder: of all runs: `replication/`, the experiment, and what it is compared with.
+
+    Raises:
+        FileNotFoundError: if the experiment lacks an arm, its outer loop or that one's connectomes.
     """
     measured = read(folder / EXPERIMENT)
+    there = losses(measured)
+    absent = [arm for arm in (OUTER, *ARMS) if arm not in there]
+    absent += [f"generation_{g}.connectome" for g in range(LAST + 1) if not connectome_files(folder / EXPERIMENT, g)]
+    if absent:
+        raise FileNotFoundError(
+            f"{folder / EXPERIMENT} has no finished {', '.join(absent)}: `sh replication/run.sh 0 main` makes them"
+        )
     rows = {
         "claims": claim_rows(measured, folder),
         "losses": _loss_rows(losses(measured)),
@@ -108,7 +129,10 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=HERE / "runs", help="folder of all runs")
     options = parser.parse_args()
     page = HERE.parent / "RESULTS.md"
-    found = tables(options.runs)
+    try:
+        found = tables(options.runs)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from error
     if not options.write:
         print("\n\n".join(f"{name}\n\n{table}" for name, table in found.items()))
         return

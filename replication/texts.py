@@ -1,6 +1,8 @@
 """How much text the small corpus has: the three arms, and how much more of it the dense model needs."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,12 @@ from replication.measured import EXPERIMENT, BySeed, difference, losses, mean, r
 
 __all__ = ["TEXTS", "needed_by_dense", "text_rows"]
 
-TEXTS = (  # the passes are those of 400 steps of 2,048 bytes
-    Setting("ablations/text_20k", "other text: 19.5 kB, 41.9 passes", 19_532),
+TEXTS = (  # by the bytes that are read in 400 steps of 2,048: all of the text in some passes, or a part of it once
+    Setting("ablations/text_20k", "other text: 19.5 kB, 42.1 passes", 19_532),
     Setting(EXPERIMENT, "the experiment's: 78.1 kB, 10.5 passes", 78_125),
     Setting("ablations/text_78k", "other text: 78.1 kB, 10.5 passes", 78_128),
     Setting("ablations/text_195k", "other text: 195 kB, 4.2 passes", 195_320),
-    Setting("ablations/text_1953k", "other text: 1,953 kB, 0.42 passes", 1_953_200),
+    Setting("ablations/text_1953k", "other text: 819 kB, read once", 819_200),
 )
 
 
@@ -40,14 +42,15 @@ def text_rows(folder: Path) -> Iterator[list[str]]:
             *difference(evolved, without),
             *difference(control, without),
             str(len(evolved.keys() & without.keys())),
-            _words(needed, max(dense)) if needed else "",
+            in_words(needed, max(dense)) if needed else "",
         ]
 
 
 def needed_by_dense(evolved: BySeed, dense: Mapping[float, BySeed]) -> list[float]:
     """Bytes of text with which the dense model reaches each seed's loss, interpolated over their logarithm.
 
-    A loss that it reaches with none of the texts counts as the largest of them.
+    Infinite where it reaches the loss with none of the texts, 0 where it does with all; nothing at all if its losses do
+    not fall with every larger text.
 
     Args:
         evolved: losses of the other model.
@@ -57,14 +60,21 @@ def needed_by_dense(evolved: BySeed, dense: Mapping[float, BySeed]) -> list[floa
     sizes = sorted(dense)
     found = []
     for seed in sorted(seeds):
-        curve = [-dense[size][seed] for size in sizes]  # rises: its losses fall as text grows
-        found.append(float(np.exp(np.interp(-evolved[seed], curve, np.log(sizes)))))
+        curve = [-dense[size][seed] for size in sizes]  # rises as text grows
+        if any(after <= before for before, after in pairwise(curve)):
+            return []
+        found.append(float(np.exp(np.interp(-evolved[seed], curve, np.log(sizes), left=-inf, right=inf))))
     return found
 
 
-def _words(needed: list[float], most: float) -> str:
-    """Geometric mean and range, in kB."""
-    if min(needed) >= most:
-        return f"more than {most / 1e3:,.0f}"
-    middle = float(np.exp(np.mean(np.log(needed))))
-    return f"{middle / 1e3:,.0f} ({min(needed) / 1e3:,.0f} to {max(needed) / 1e3:,.0f})"
+def in_words(needed: list[float], most: float) -> str:
+    """Bytes of several seeds in kB: geometric mean and range; only the range where one is not known.
+
+    Args:
+        needed: by seed.
+        most: the largest text that was tried.
+    """
+    ends = [f"more than {most / 1e3:,.0f}" if end == inf else f"{end / 1e3:,.0f}" for end in (min(needed), max(needed))]
+    if inf in needed or 0 in needed:
+        return ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+    return f"{np.exp(np.mean(np.log(needed))) / 1e3:,.0f} ({ends[0]} to {ends[1]})"

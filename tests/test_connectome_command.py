@@ -1,5 +1,6 @@
 """`python cli.py connectome`: what it prints, writes and draws, and what it refuses."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,8 +83,26 @@ def test_graft_takes_a_part_from_another(file: str, tmp_path: Path, capsys: pyte
     assert found.provenance.note == (
         "wte from random control matched per matrix to generation 2 of seed 0, the rest from generation 2 of seed 0"
     )
-    assert cli.main(["connectome", "graft", file, control, "embedding", grafted]) == 1
-    assert "no matrix has 'embedding' in its name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [("embedding", "no matrix has 'embedding' in its name"), ("", "every matrix has ''"), ("weight", "every matrix")],
+)
+def test_a_graft_takes_some_matrices(
+    file: str, part: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["connectome", "graft", file, file, part, str(tmp_path / "grafted")]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_graft_across_tokenizers_or_architectures_is_refused(file: str) -> None:
+    mine = load_connectome(file)
+    foreign = Connectome(mine.matrices, mine.architecture, replace(mine.provenance, tokenizer="another"))
+    with pytest.raises(ValueError, match="of another tokenizer: another, not"):
+        mine.graft(foreign, "wte")
+    with pytest.raises(ValueError, match="of another architecture"):
+        mine.graft(Connectome(mine.matrices, {"n_head": 99}, mine.provenance), "wte")
 
 
 def test_pack_writes_the_same_connectome(file: str, tmp_path: Path) -> None:
