@@ -21,3 +21,8 @@ for config in $(find runs/replication runs/ablations runs/global runs/width_64 r
         [ "$target" -nt "$connectome" ] || "$python" cli.py connectome pack "$connectome" "$target"
     done
 done
+# Of the least text the curves too: all arms forget there what they knew.
+if [ -d runs/ablations/text_20k ]; then
+    "$python" cli.py report runs/ablations/text_20k --out runs/report_text_20k >/dev/null
+    cp runs/report_text_20k/data/loss_over_training.csv replication/runs/ablations/text_20k/
+fi

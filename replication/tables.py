@@ -30,7 +30,7 @@ from replication.measured import (
     mean,
     read,
 )
-from replication.texts import text_rows
+from replication.texts import curve_rows, text_rows
 
 __all__ = ["tables"]
 
@@ -80,6 +80,7 @@ def tables(folder: Path = HERE / "runs") -> dict[str, str]:
         "densities": density_rows(folder),
         "scopes": scope_rows(folder),
         "texts": text_rows(folder),
+        "curves": curve_rows(folder),
         "rates": pair_rows(folder, RATES, "learning rate of the inner loop"),
         "sizes": size_rows(folder),
         "anatomy": anatomy_rows(folder),

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from figures.arms import ARMS
+from figures.shown import Shown, read_rows
 from replication.ablations import Setting
 from replication.measured import EXPERIMENT, BySeed, difference, losses, mean, read
 
-__all__ = ["TEXTS", "needed_by_dense", "text_rows"]
+__all__ = ["TEXTS", "curve_rows", "needed_by_dense", "text_rows"]
 
 TEXTS = (  # by the bytes that are read in 400 steps of 2,048: all of the text in some passes, or a part of it once
     Setting("ablations/text_20k", "other text: 19.5 kB, 42.1 passes", 19_532),
@@ -44,6 +45,19 @@ def text_rows(folder: Path) -> Iterator[list[str]]:
             str(len(evolved.keys() & without.keys())),
             in_words(needed, max(dense)) if needed else "",
         ]
+
+
+def curve_rows(folder: Path) -> Iterator[list[str]]:
+    """Loss of the arms along training on the least text, on the first tokens of the validation part.
+
+    Args:
+        folder: of all runs; the curves lie where `keep.sh` puts them.
+    """
+    path = folder / TEXTS[0].folder / "loss_over_training.csv"
+    means = [row for row in read_rows(path, Shown) if row.role == "mean"] if path.is_file() else []
+    yield [f"{TEXTS[0].label}, step", *dict.fromkeys(f"{row.x:.0f}" for row in means)]
+    for arm in ARMS if means else ():
+        yield [arm, *(f"{row.y:.3f}" for row in means if row.series == arm)]
 
 
 def needed_by_dense(evolved: BySeed, dense: Mapping[float, BySeed]) -> list[float]:

@@ -15,10 +15,11 @@ import yaml
 from conftest import ROOT
 
 import cli
+from lightning_modules.records import read_records
 from replication import unseen_text
 from replication.ablations import RATES, SIZES, Setting
 from replication.claims import verdict
-from replication.measured import EXPERIMENT, losses, mean, read
+from replication.measured import EXPERIMENT, GLOBAL, losses, mean, read
 from replication.picture import draw_ablations, draw_anatomy
 from replication.tables import tables
 from replication.texts import TEXTS, in_words, needed_by_dense
@@ -173,3 +174,12 @@ def test_the_pictures_are_drawn_again_from_the_checkout(tmp_path: Path) -> None:
         assert (tmp_path / "again" / "data" / path.name).read_bytes() == path.read_bytes()
     for draw in (draw_ablations, draw_anatomy):
         assert draw(RUNS, tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_machines_came_to_the_same_bits() -> None:
+    """Generation 0 of `global` and of the experiment is one computation; seed 0 was also interrupted in one of them."""
+    for seed in range(3):
+        one, two = (read_records(RUNS / name / f"outer/seed_{seed}/records.jsonl") for name in (EXPERIMENT, GLOBAL))
+        first, second = ([r for r in records if r["model"]["generation"] == 0] for records in (one, two))
+        assert first == second
+        assert one != two
