@@ -47,7 +47,7 @@ def test_every_table_has_its_place(found: Mapping[str, str]) -> None:
 def test_a_loss_or_a_correlation_that_the_text_names_stands_in_a_table(found: Mapping[str, str]) -> None:
     text = re.sub(r"<!-- (\w+) -->.*?<!-- end -->", "", RESULTS, flags=re.DOTALL)
     numbers = set(re.findall(r"\d\.\d{3}(?!\d)", text))
-    assert len(numbers) > 10
+    assert len(numbers) >= 8
     assert numbers <= set(re.findall(r"\d\.\d{3}(?!\d)", "\n".join(found.values())))
 
 
