@@ -110,8 +110,12 @@ def test_with_the_chunked_loss_it_is_a_close_upper_bound(config: GPTConfig, prec
 @pytest.mark.filterwarnings("default")  # of what torch does while it compiles
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_compiled_it_is_an_upper_bound(precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of torch's CPU code; a peak made of logits, then one made of activations."""
+    """Of torch's CPU code; a peak made of logits, then one made of activations.
+
+    Where the processor has instructions for bfloat16, torch keeps half as many bytes of bfloat16 logits as elsewhere.
+    """
     torch._dynamo.reset()
+    close = 1.35 if precision == "32-true" else 2.1
     forward = GPT.hidden
 
     def hidden(net: GPT, tokens: torch.Tensor) -> torch.Tensor:
@@ -123,7 +127,7 @@ def test_compiled_it_is_an_upper_bound(precision: Precision, monkeypatch: pytest
     for config in (toy(), toy(n_layer=4, n_embd=128, vocab_size=256)):
         counted = peak(config, 4, precision, torch.compile(next_token_loss))
         memory = expected(config, 4, precision, compiled=True)
-        assert counted <= 1.01 * (memory.total - weights_and_optimizer(config)) <= 1.35 * counted
+        assert counted <= 1.01 * (memory.total - weights_and_optimizer(config)) <= close * counted
 
 
 @pytest.mark.parametrize(
